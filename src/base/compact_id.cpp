@@ -1,0 +1,63 @@
+#include "base/compact_id.h"
+
+#include "base/bytes.h"
+
+namespace waybill {
+namespace {
+
+int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return -1;
+}
+
+constexpr bool is_dash(size_t i) { return i == 8 || i == 13 || i == 18 || i == 23; }
+
+bool pack_uuid(std::string_view text, std::array<uint64_t, 2>& out) {
+    if (text.size() != 36) return false;
+    unsigned char bytes[16];
+    size_t n = 0;
+    for (size_t i = 0; i < 36;) {
+        if (is_dash(i)) {
+            if (text[i++] != '-') return false;
+            continue;
+        }
+        const int high = hex_value(text[i]), low = hex_value(text[i + 1]);
+        if (high < 0 || low < 0) return false;
+        bytes[n++] = static_cast<unsigned char>(high << 4 | low);
+        i += 2;
+    }
+    std::memcpy(out.data(), bytes, 16);
+    return true;
+}
+
+}  // namespace
+
+CompactId::CompactId(std::string_view text) {
+    is_uuid_ = pack_uuid(text, uuid_);
+    if (!is_uuid_ && !text.empty()) text_ = std::make_unique<std::string>(text);
+}
+
+CompactId& CompactId::operator=(const CompactId& other) {
+    uuid_ = other.uuid_;
+    is_uuid_ = other.is_uuid_;
+    text_ = other.text_ ? std::make_unique<std::string>(*other.text_) : nullptr;
+    return *this;
+}
+
+std::string CompactId::str() const {
+    if (!is_uuid_) return std::string(text());
+    std::string hex = to_hex({reinterpret_cast<const char*>(uuid_.data()), 16});
+    for (size_t i : {8, 13, 18, 23}) hex.insert(i, 1, '-');
+    return hex;
+}
+
+std::strong_ordering CompactId::operator<=>(const CompactId& other) const {
+    if (is_uuid_ && other.is_uuid_) {
+        const int c = std::memcmp(uuid_.data(), other.uuid_.data(), 16);
+        return c < 0 ? std::strong_ordering::less : c > 0 ? std::strong_ordering::greater : std::strong_ordering::equal;
+    }
+    return str() <=> other.str();
+}
+
+}  // namespace waybill
