@@ -1,0 +1,319 @@
+"""The outside that Waybill talks to, as small servers on loopback: a mail relay, a webhook receiver, CodePipeline.
+
+Each records what it was sent, in order, and answers what the test told it to. `wait_for(n)` blocks until n things have arrived.
+They are second implementations of the receiving side (RFC 5321, HTTP, CodePipeline's json 1.1), kept as small as the tests allow:
+no TLS, no pipelining, one connection a thread.
+"""
+import datetime
+import email
+import email.policy
+import hashlib
+import hmac
+import http.server
+import json
+import re
+import socketserver
+import threading
+import urllib.parse
+import uuid
+
+WAIT_SECONDS = 60  # a test that reaches this has failed
+
+
+class Arrivals:
+    """What has arrived, and a way to wait for it."""
+
+    def __init__(self):
+        self.items = []
+        self.arrived = threading.Condition()
+
+    def add(self, item):
+        with self.arrived:
+            self.items.append(item)
+            self.arrived.notify_all()
+            return len(self.items)
+
+    def wait_for(self, count, holds=lambda item: True):
+        """The first `count` items for which `holds`, once there are so many."""
+        def matching():
+            return [item for item in self.items if holds(item)]
+        with self.arrived:
+            if not self.arrived.wait_for(lambda: len(matching()) >= count, WAIT_SECONDS):
+                raise AssertionError(f"waited for {count}, have {len(matching())} of {self.items!r}")
+            return matching()[:count]
+
+
+class Sink:
+    """A threaded server on a free loopback port, with its arrivals. A context manager."""
+
+    def serve(self, server):
+        self.arrivals = Arrivals()
+        self.server = server
+        server.sink = self
+        self.port = server.server_address[1]
+        self.thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def wait_for(self, count, holds=lambda item: True):
+        return self.arrivals.wait_for(count, holds)
+
+
+class ThreadingServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+
+
+class Mail:
+    """One accepted message: envelope, raw bytes, and the parsed message."""
+
+    def __init__(self, sender, recipients, raw):
+        self.sender, self.recipients, self.raw = sender, recipients, raw
+        self.message = email.message_from_bytes(raw, policy=email.policy.default)
+
+    @property
+    def subject(self):
+        return self.message["Subject"]
+
+    @property
+    def text(self):
+        return self.message.get_body(("plain",)).get_content().replace("\r\n", "\n")
+
+    def __repr__(self):
+        return f"Mail({self.recipients}, {self.subject!r})"
+
+
+class SmtpSink(Sink):
+    """A mail relay. `answers` is consumed one message each, as the reply to its end of data: "250 OK", "451 try later", "550 no",
+    or "" to drop the connection instead of answering. When it is empty every message is accepted."""
+
+    def __init__(self, answers=()):
+        self.answers = list(answers)
+        self.serve(ThreadingServer(("127.0.0.1", 0), SmtpSession))
+        self.url = f"smtp://127.0.0.1:{self.port}"
+
+    def next_answer(self):
+        return self.answers.pop(0) if self.answers else "250 2.0.0 taken"
+
+
+class SmtpSession(socketserver.StreamRequestHandler):
+    def say(self, line):
+        self.wfile.write(line.encode() + b"\r\n")
+
+    def handle(self):
+        self.say("220 mail.test ESMTP")
+        sender, recipients = None, []
+        for line in self.rfile:
+            command = line.decode("utf-8", "replace").rstrip("\r\n")
+            verb = command.split(" ")[0].upper()
+            if verb == "EHLO":
+                self.say("250-mail.test")
+                self.say("250 8BITMIME")
+            elif verb in ("HELO", "NOOP"):
+                self.say("250 mail.test")
+            elif verb == "RSET":
+                sender, recipients = None, []
+                self.say("250 forgotten")
+            elif verb == "MAIL":
+                sender = re.search(r"<(.*?)>", command).group(1)
+                recipients = []
+                self.say("250 sender")
+            elif verb == "RCPT":
+                recipients.append(re.search(r"<(.*?)>", command).group(1))
+                self.say("250 recipient")
+            elif verb == "DATA":
+                if not recipients:
+                    self.say("503 RCPT first")
+                    continue
+                self.say("354 go on")
+                raw = self.read_data()
+                if raw is None:
+                    return
+                answer = self.server.sink.next_answer()
+                if answer.startswith("2"):
+                    self.server.sink.arrivals.add(Mail(sender, recipients, raw))
+                if not answer:
+                    return
+                self.say(answer)
+                sender, recipients = None, []
+            elif verb == "QUIT":
+                self.say("221 bye")
+                return
+            else:
+                self.say("502 not known here")
+
+    def read_data(self):
+        """The message without its final dot and with doubled dots undone; None when the client went away."""
+        lines = []
+        for line in self.rfile:
+            if line.rstrip(b"\r\n") == b".":
+                return b"".join(lines)
+            lines.append(line[1:] if line.startswith(b".") else line)
+        return None
+
+
+class HttpArrival:
+    """One HTTP request as it came."""
+
+    def __init__(self, method, path, headers, body):
+        self.method, self.path, self.headers, self.body = method, path, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"{self.method} {self.path} {self.body[:200]!r}"
+
+
+class HttpSession(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        arrival = HttpArrival(self.command, self.path, self.headers, body)
+        status, headers, reply = self.server.sink.answer(arrival)
+        if status is None:  # as a receiver that dies in the middle
+            self.close_connection = True
+            return
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply)))
+        self.end_headers()
+        self.wfile.write(reply)
+
+    do_GET = do_PUT = do_POST
+
+    def log_message(self, *_):
+        pass
+
+
+class WebhookSink(Sink):
+    """A receiver of webhooks. `answers` is consumed one request each: a status, or (status, headers, body), or None to drop the
+    connection. When it is empty every request is answered 200. Every request is an arrival, whatever was answered."""
+
+    def __init__(self, answers=()):
+        self.answers = list(answers)
+        self.lock = threading.Lock()
+        self.serve(make_http_server())
+        self.url = f"http://127.0.0.1:{self.port}/hook"
+
+    def answer(self, arrival):
+        with self.lock:
+            answer = self.answers.pop(0) if self.answers else 200
+        self.arrivals.add(arrival)
+        if isinstance(answer, tuple):
+            return answer
+        return answer, {}, b""
+
+
+def make_http_server():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), HttpSession)
+    server.daemon_threads = True
+    server.block_on_close = False
+    return server
+
+
+class RetryCall:
+    """One RetryStageExecution: its parameters, its headers, and what it was answered."""
+
+    def __init__(self, arrival, parameters, outcome):
+        self.headers, self.parameters, self.outcome = arrival.headers, parameters, outcome
+        self.authorization = arrival.headers.get("Authorization", "")
+        self.signature_holds = None  # when a key was given to the fake
+
+    def __repr__(self):
+        return f"RetryCall({self.parameters}, {self.outcome!r})"
+
+
+class CodePipelineFake(Sink):
+    """CodePipeline's RetryStageExecution over json 1.1. `outcomes` is consumed one call each: "ok", the name of an AWS error such as
+    "StageNotRetryableException" (400) or "ThrottlingException", an HTTP status such as 503, or None to drop the connection after the
+    call was taken. When it is empty every call succeeds. With `secret_access_key` each call's SigV4 signature is checked, and a
+    wrong one answered with InvalidSignatureException."""
+
+    TARGET = "CodePipeline_20150709.RetryStageExecution"
+
+    def __init__(self, outcomes=(), secret_access_key=None):
+        self.outcomes = list(outcomes)
+        self.secret_access_key = secret_access_key
+        self.lock = threading.Lock()
+        self.serve(make_http_server())
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def answer(self, arrival):
+        target = arrival.headers.get("X-Amz-Target")
+        if target != self.TARGET:
+            return self.refuse(400, "UnknownOperationException", f"only {self.TARGET} is answered here, not {target}")
+        parameters = arrival.json
+        with self.lock:
+            outcome = self.outcomes.pop(0) if self.outcomes else "ok"
+        call = RetryCall(arrival, parameters, outcome)
+        if self.secret_access_key:
+            call.signature_holds = signature_holds(arrival, self.secret_access_key)
+        self.arrivals.add(call)
+        if call.signature_holds is False:
+            return self.refuse(400, "InvalidSignatureException", "The request signature we calculated does not match yours.")
+        wanted = {"pipelineName", "stageName", "pipelineExecutionId", "retryMode"}
+        if set(parameters) != wanted or parameters["retryMode"] not in ("FAILED_ACTIONS", "ALL_ACTIONS"):
+            return self.refuse(400, "ValidationException", f"parameters must be {sorted(wanted)}")
+        if outcome is None:
+            return None, {}, b""
+        if isinstance(outcome, int):
+            return self.refuse(outcome, "InternalFailure", "broken on purpose")
+        if outcome != "ok":
+            return self.refuse(400, outcome, "refused on purpose")
+        return self.reply(200, {"pipelineExecutionId": parameters["pipelineExecutionId"]})
+
+    def refuse(self, status, code, message):
+        return self.reply(status, {"__type": code, "message": message}, {"x-amzn-ErrorType": code})
+
+    @staticmethod
+    def reply(status, value, headers=None):
+        body = json.dumps(value).encode()
+        return status, {"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": str(uuid.uuid4()), **(headers or {})}, body
+
+
+AUTHORIZATION = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?"
+                           r"SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$")
+
+
+def signature_holds(arrival, secret):
+    """Verifies SigV4 as AWS documents it ("Create a signed AWS API request"), from the raw request; also that its date is a date."""
+    found = AUTHORIZATION.match(arrival.headers.get("Authorization", ""))
+    stamp = arrival.headers.get("X-Amz-Date", "")
+    if not found:
+        return False
+    _, date, region, service, names, signature = found.groups()
+    try:
+        datetime.datetime.strptime(stamp, "%Y%m%dT%H%M%SZ")
+    except ValueError:
+        return False
+    names = names.split(";")
+    if not stamp.startswith(date) or not {"host", "x-amz-date"} <= set(names) or names != sorted(names):
+        return False
+    url = urllib.parse.urlsplit(arrival.path)
+    query = "&".join(sorted(f"{urllib.parse.quote(k, safe='-_.~')}={urllib.parse.quote(v, safe='-_.~')}"
+                            for k, v in urllib.parse.parse_qsl(url.query, keep_blank_values=True)))
+    headers = "".join(f"{n}:{' '.join(arrival.headers.get(n, '').split())}\n" for n in names)
+    canonical = "\n".join([arrival.method, urllib.parse.quote(url.path, safe="/-_.~"), query, headers, ";".join(names),
+                           hashlib.sha256(arrival.body).hexdigest()])
+    scope = f"{date}/{region}/{service}/aws4_request"
+    text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = b"AWS4" + secret.encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return hmac.compare_digest(hmac.new(key, text.encode(), hashlib.sha256).hexdigest(), signature)
