@@ -34,26 +34,25 @@ bool pack_uuid(std::string_view text, std::array<uint64_t, 2>& out) {
 }  // namespace
 
 CompactId::CompactId(std::string_view text) {
-    is_uuid_ = pack_uuid(text, uuid_);
-    if (!is_uuid_ && !text.empty()) text_ = std::make_unique<std::string>(text);
+    if (!pack_uuid(text, uuid_)) uuid_ = {};
+    if (!is_uuid() && !text.empty()) text_ = std::make_unique<std::string>(text);
 }
 
 CompactId& CompactId::operator=(const CompactId& other) {
     uuid_ = other.uuid_;
-    is_uuid_ = other.is_uuid_;
     text_ = other.text_ ? std::make_unique<std::string>(*other.text_) : nullptr;
     return *this;
 }
 
 std::string CompactId::str() const {
-    if (!is_uuid_) return std::string(text());
+    if (!is_uuid()) return std::string(text());
     std::string hex = to_hex({reinterpret_cast<const char*>(uuid_.data()), 16});
     for (size_t i : {8, 13, 18, 23}) hex.insert(i, 1, '-');
     return hex;
 }
 
 std::strong_ordering CompactId::operator<=>(const CompactId& other) const {
-    if (is_uuid_ && other.is_uuid_) {
+    if (is_uuid() && other.is_uuid()) {
         const int c = std::memcmp(uuid_.data(), other.uuid_.data(), 16);
         return c < 0 ? std::strong_ordering::less : c > 0 ? std::strong_ordering::greater : std::strong_ordering::equal;
     }

@@ -23,14 +23,12 @@ public:
     CompactId& operator=(CompactId&&) = default;
 
     std::string str() const;
-    bool empty() const { return !text_ && !is_uuid_; }
+    bool empty() const { return !text_ && !is_uuid(); }
     uint64_t hash() const {
         return text_ ? hash64(*text_) : uuid_[0] ^ (uuid_[1] * 0x9e3779b97f4a7c15ull);
     }
     bool operator==(const CompactId& other) const {
-        if (is_uuid_ != other.is_uuid_) return false;
-        if (is_uuid_) return uuid_ == other.uuid_;
-        return text() == other.text();
+        return uuid_ == other.uuid_ && text() == other.text();
     }
     // By text, so that the order is the one that a reader of the texts sees.
     std::strong_ordering operator<=>(const CompactId& other) const;
@@ -38,9 +36,11 @@ public:
 private:
     std::string_view text() const { return text_ ? std::string_view(*text_) : std::string_view(); }
 
+    // The nil UUID is kept as text, so zero bytes without text mean empty.
+    bool is_uuid() const { return uuid_[0] != 0 || uuid_[1] != 0; }
+
     std::array<uint64_t, 2> uuid_{};
     std::unique_ptr<std::string> text_;
-    bool is_uuid_ = false;
 };
 
 }  // namespace waybill

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "event/limits.h"
 

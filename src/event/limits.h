@@ -31,6 +31,7 @@ constexpr size_t queue_commands = 65536;           // commands waiting; beyond i
 constexpr size_t queue_bytes = 256 << 20;          // and bytes waiting
 
 // -- tracking --
+constexpr size_t pipelines = 1'000'000;            // pipelines remembered; events of further ones are kept, not tracked
 constexpr size_t stages_an_execution = 100;        // CodePipeline: 50
 constexpr size_t actions_an_execution = 4000;      // action executions, each retry one; CodePipeline: 1000 actions a pipeline
 constexpr size_t attempts_seen = 64;               // attempts of one stage or pipeline whose states are remembered one by one

@@ -16,12 +16,11 @@ namespace waybill {
 
 enum class Scope : uint8_t { pipeline = 0, stage = 1, action = 2 };
 
-// The union of the states of the three scopes, in the order of their rank: a state of a higher rank has passed every lower one of the
-// same attempt. STARTED and RESUMED have one rank. The order among ends is the tie-break for two ends of one attempt, which CodePipeline
-// should never send: the worse news wins, so a failure is never hidden.
+// The union of the states of the three scopes, in the order in which one attempt can pass through them: a state has passed every lower one
+// of the same attempt. The order among ends is the tie-break for two ends of one attempt, which CodePipeline should never send: the worse
+// news wins, so a failure is never hidden.
 enum class State : uint8_t { started = 0, resumed = 1, stopping = 2, succeeded = 3, superseded = 4, canceled = 5, abandoned = 6, stopped = 7, failed = 8 };
 
-constexpr int rank(State s) { return s <= State::resumed ? 0 : static_cast<int>(s) - 1; }
 constexpr bool is_end(State s) { return s >= State::succeeded; }
 // A failed or stopped execution may be resumed with a higher attempt; the other ends are final.
 constexpr bool is_final(State s) { return is_end(s) && s != State::stopped && s != State::failed; }
