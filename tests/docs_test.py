@@ -15,6 +15,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 BACKTICK = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 PATH = re.compile(r"\.?[A-Za-z0-9_*-][A-Za-z0-9_.*-]*(/[A-Za-z0-9_.*-]+)+/?")
+PLACEHOLDER = re.compile(r"\bNAME(?=[_./]|$)")
 MACHINE_PATH = re.compile(r"(?<![\w.}*-])/(" + "|".join(["wo" "rk", "ro" "ot", "tm" "p", "ho" "me"]) + r")/[A-Za-z0-9_.$-]")
 # In two halves each, so that this file passes its own check.
 REGISTRY = re.compile("|".join((r"registry\.(npm" r"js|yarn" r"pkg)", r"\b(deb|security|snapshot)\.deb" r"ian", r"py" r"pi\.org",
@@ -27,8 +28,9 @@ def tracked():
 
 
 def exists(relative, base=ROOT):
-    """A path or a pattern with * that names something in the repository; sources are also named as they are included."""
-    relative = relative.rstrip("/")
+    """A path or a pattern that names something in the repository; NAME stands for anything, and sources are also named as they
+    are included."""
+    relative = PLACEHOLDER.sub("*", relative.rstrip("/"))
     if "*" in relative:
         return any(base.glob(relative)) or any((ROOT / "src").glob(relative))
     return (base / relative).exists() or (ROOT / "src" / relative).exists()
