@@ -17,6 +17,8 @@ struct ExecutionFacts {
     bool stage_known = false;
     // an action of the current attempt is known to have failed: of the event's stage, or for a pipeline event of any
     bool cause_known = false;
+    // other actions of the event's stage, of its attempt, that have started and not ended
+    int peers_running = 0;
 };
 
 }  // namespace waybill

@@ -271,8 +271,10 @@ ExecutionFacts Tracking::facts(const Execution& e, const PipelineEvent& event) c
         f.stage_attempt = s.attempt;
         f.stage_known = s.known;
     }
-    for (const Action& a : e.actions)
+    for (const Action& a : e.actions) {
+        if (stage != nowhere && a.stage == stage && !is_end(a.state) && a.attempt >= f.stage_attempt) ++f.peers_running;
         if (a.state == State::failed && (stage == nowhere ? a.attempt >= e.attempt : a.stage == stage && a.attempt >= f.stage_attempt)) f.cause_known = true;
+    }
     return f;
 }
 
