@@ -14,7 +14,15 @@ namespace beast = boost::beast;
 
 namespace {
 
+constexpr size_t max_framing = 16 * 1024;    // of one chunk's size line, or of all trailers
 constexpr size_t initial_buffer = 8 * 1024;  // holds an ordinary AWS request whole; kept while a connection idles
+
+int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
 
 std::string_view to_std(beast::string_view s) { return {s.data(), s.size()}; }
 
@@ -26,9 +34,8 @@ struct RequestReader::Parser {
     public:
         explicit Message(Head& head) : head_(head) {
             header_limit(UINT32_MAX);  // the whole head is bounded by the reader; Beast's limit is per field
-            body_limit(boost::none);   // the handler bounds the body
+            body_limit(boost::none);       // the handler bounds the body
         }
-        std::string_view take_piece() { return std::exchange(piece_, {}); }
 
     private:
         using Code = beast::error_code;
@@ -39,29 +46,16 @@ struct RequestReader::Parser {
         void on_response_impl(int, beast::string_view, int, Code&) override {}
         void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value, Code& ec) override {
             ec = {};
-            if (!is_header_done_) head_.add_header(to_std(name), to_std(value));  // trailers are dropped: nobody may rely on them
+            head_.add_header(to_std(name), to_std(value));
         }
-        void on_header_impl(Code& ec) override {
-            ec = {};
-            is_header_done_ = true;
-        }
+        void on_header_impl(Code& ec) override { ec = {}; }
         void on_body_init_impl(boost::optional<uint64_t> const&, Code& ec) override { ec = {}; }
-        size_t on_body_impl(beast::string_view body, Code& ec) override {
-            ec = {};
-            piece_ = to_std(body);
-            return body.size();
-        }
-        void on_chunk_header_impl(uint64_t, beast::string_view, Code& ec) override { ec = {}; }
-        size_t on_chunk_body_impl(uint64_t, beast::string_view body, Code& ec) override {
-            ec = {};
-            piece_ = to_std(body);
-            return body.size();
-        }
+        size_t on_body_impl(beast::string_view, Code&) override { return 0; }
+        void on_chunk_header_impl(uint64_t, beast::string_view, Code&) override {}
+        size_t on_chunk_body_impl(uint64_t, beast::string_view, Code&) override { return 0; }
         void on_finish_impl(Code& ec) override { ec = {}; }
 
         Head& head_;
-        std::string_view piece_;
-        bool is_header_done_ = false;
     };
     std::optional<Message> message;
 };
@@ -138,6 +132,10 @@ RequestReader::Step RequestReader::next_head() {
             break;
         }
         size_t at = static_cast<size_t>(line_feed - (buffer_.get() + begin_));
+        if (at >= max_head_bytes_) {
+            scanned_ = at + 1;
+            break;
+        }
         if (at == 0 || line_feed[-1] != '\r') return refuse(400, "a line of the head does not end with CR LF");
         scanned_ = at + 1;
         if (at - line_ == 1) head_end = scanned_;
@@ -156,6 +154,15 @@ RequestReader::Step RequestReader::next_head() {
     if (!check_head()) return Step::refused;
     in_head_ = false;
     has_head_ = true;
+    keep_alive_ = message.keep_alive();
+    chunked_ = message.chunked();
+    content_length_ = std::nullopt;
+    if (auto length = message.content_length()) content_length_ = *length;
+    left_ = content_length_.value_or(0);
+    body_done_ = !chunked_ && left_ == 0;
+    chunk_ = Chunk::size;
+    has_digit_ = false;
+    framing_bytes_ = 0;
     return Step::ready;
 }
 
@@ -182,35 +189,102 @@ bool RequestReader::check_head() {
     return true;
 }
 
-bool RequestReader::body_done() const { return has_head_ && parser_->message->is_done(); }
-
-std::optional<uint64_t> RequestReader::content_length() const {
-    auto length = parser_->message->content_length();
-    return length ? std::optional<uint64_t>(*length) : std::nullopt;
+RequestReader::Step RequestReader::chunk_fault(std::string message) {
+    return refuse(400, "the request body cannot be parsed: " + std::move(message));
 }
-
-bool RequestReader::keep_alive() const { return has_head_ && parser_->message->keep_alive(); }
 
 RequestReader::Step RequestReader::next_body(std::string_view& piece) {
     ASSERT(has_head_);
-    auto& message = *parser_->message;
     piece = {};
-    while (!message.is_done()) {
+    auto take = [&] {
+        size_t n = static_cast<size_t>(std::min<uint64_t>(left_, end_ - begin_));
+        piece = {buffer_.get() + begin_, n};
+        begin_ += n;
+        left_ -= n;
+        body_bytes_ += n;
+    };
+    if (!chunked_ && !body_done_) {
         if (begin_ == end_) return Step::need_more;
-        beast::error_code ec;
-        size_t taken = message.put({buffer_.get() + begin_, end_ - begin_}, ec);
-        begin_ += taken;
-        piece = message.take_piece();
-        if (ec == beast::http::error::need_more) {
-            // Only the framing of a chunk can need more than there is; it may not fill the whole window.
-            if (taken == 0 && end_ - begin_ > body_window / 2) return refuse(400, "a chunk header or trailer is too long");
-            if (taken == 0) return Step::need_more;
-        } else if (ec) {
-            return refuse(400, "the request body cannot be parsed: " + ec.message());
-        }
-        if (!piece.empty()) {
-            body_bytes_ += piece.size();
+        take();
+        body_done_ = left_ == 0;
+        return Step::ready;
+    }
+    while (!body_done_) {
+        if (begin_ == end_) return Step::need_more;
+        if (chunk_ == Chunk::data) {
+            take();
+            if (left_ == 0) chunk_ = Chunk::data_return;
             return Step::ready;
+        }
+        char c = buffer_[begin_++];
+        bool control = static_cast<unsigned char>(c) < 0x20 && c != '\t';
+        if (++framing_bytes_ > max_framing) return chunk_fault(fmt::format("more than {} bytes of a chunk's framing", max_framing));
+        switch (chunk_) {
+            case Chunk::size: {
+                int digit = hex_value(c);
+                if (digit >= 0) {
+                    if (left_ >> 59) return chunk_fault("a chunk's size is too large");
+                    left_ = left_ * 16 + static_cast<uint64_t>(digit);
+                    has_digit_ = true;
+                } else if (!has_digit_) {
+                    return chunk_fault("a chunk does not begin with its size in hexadecimal digits");
+                } else if (c == '\r') {
+                    chunk_ = Chunk::size_end;
+                } else if (c == ';' || c == ' ' || c == '\t') {
+                    chunk_ = Chunk::extension;
+                } else {
+                    return chunk_fault("a chunk's size is not hexadecimal digits");
+                }
+                break;
+            }
+            case Chunk::extension:
+                if (c == '\r')
+                    chunk_ = Chunk::size_end;
+                else if (control)
+                    return chunk_fault("a control character in a chunk's extension");
+                break;
+            case Chunk::size_end:
+                if (c != '\n') return chunk_fault("a chunk's size line does not end with CR LF");
+                chunk_ = left_ == 0 ? Chunk::trailer_begin : Chunk::data;
+                framing_bytes_ = 0;
+                break;
+            case Chunk::data: break;  // taken above
+            case Chunk::data_return:
+                if (c != '\r') return chunk_fault("a chunk is longer than its size");
+                chunk_ = Chunk::data_end;
+                break;
+            case Chunk::data_end:
+                if (c != '\n') return chunk_fault("a chunk is longer than its size");
+                chunk_ = Chunk::size;
+                has_digit_ = false;
+                framing_bytes_ = 0;
+                break;
+            case Chunk::trailer_begin:
+                if (c == '\r') {
+                    chunk_ = Chunk::last_end;
+                    break;
+                }
+                if (control || c == ':' || c == ' ' || c == '\t') return chunk_fault("a trailer field without a name");
+                chunk_ = Chunk::trailer;
+                has_digit_ = false;
+                break;
+            case Chunk::trailer:
+                if (c == ':') has_digit_ = true;
+                if (c == '\r') {
+                    if (!has_digit_) return chunk_fault("a trailer field without ':'");
+                    chunk_ = Chunk::trailer_end;
+                } else if (control) {
+                    return chunk_fault("a control character in a trailer field");
+                }
+                break;
+            case Chunk::trailer_end:
+                if (c != '\n') return chunk_fault("a trailer field does not end with CR LF");
+                chunk_ = Chunk::trailer_begin;
+                break;
+            case Chunk::last_end:
+                if (c != '\n') return chunk_fault("the last chunk does not end with CR LF");
+                body_done_ = true;
+                break;
         }
     }
     return Step::ready;
