@@ -132,23 +132,24 @@ bool Log::fits(size_t payload_bytes) const {
     return tail_ + frame_bytes(payload_bytes) + frame_header_bytes <= part.first + part.capacity;
 }
 
-Position Log::place(size_t payload_bytes) const {
-    return fits(payload_bytes) ? tail_ : parts_.back().first + parts_.back().capacity + segment_header_bytes;
-}
-
-Position Log::append(TimeMs time, std::string_view payload) {
+Position Log::prepare(size_t payload_bytes) {
     ASSERT(!closed_);
-    ASSERT(payload.size() <= max_payload());
-    last_time_ = time;
-    if (!fits(payload.size())) {
+    ASSERT(payload_bytes <= max_payload());
+    if (!fits(payload_bytes)) {
         Part& full = parts_.back();
         if (full.bytes.empty()) full.at = tail_;
-        append_frame(full.bytes, salt_, FrameKind::seal, tail_, full.at, time, {});
+        append_frame(full.bytes, salt_, FrameKind::seal, tail_, full.at, last_time_, {});
         Position first = full.first + full.capacity;
         tail_ = first + segment_header_bytes;
         parts_.push_back({first, options_.segment_bytes, tail_, {}});
-        ASSERT(fits(payload.size()));
+        ASSERT(fits(payload_bytes));
     }
+    return tail_;
+}
+
+Position Log::append(TimeMs time, std::string_view payload) {
+    last_time_ = time;
+    prepare(payload.size());
     Part& part = parts_.back();
     if (part.bytes.empty()) part.at = tail_;
     Position position = tail_;

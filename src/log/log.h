@@ -76,8 +76,9 @@ public:
     // --- the sequencer's thread ---
     // Behind everything appended so far. The next group stands here, or at the next segment's start if it does not fit any more.
     Position tail() const { return tail_; }
-    // Where a group with a payload of this size would stand.
-    Position place(size_t payload_bytes) const;
+    // Where the next group will stand if its payload is at most this long: for a group whose records name its position. Goes on to the
+    // next segment when such a group would not fit in this one. Cannot fail.
+    Position prepare(size_t payload_bytes);
     // Buffered in memory until sync(); cannot fail. payload is at most max_payload() bytes.
     Position append(TimeMs time, std::string_view payload);
     size_t buffered_bytes() const;
