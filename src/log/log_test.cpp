@@ -64,7 +64,7 @@ std::unique_ptr<Log> must_open(world::Disk& disk, Options options = small()) {
 }
 
 void append(Log& log, Model& model, TimeMs time, const std::string& payload) {
-    Position expected = log.place(payload.size());
+    Position expected = log.prepare(payload.size());
     Position p = log.append(time, payload);
     EXPECT_EQ(p, expected);
     model.items.push_back({p, time, payload});

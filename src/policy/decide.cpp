@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "config/glob.h"
 
 namespace waybill::policy {
 namespace {
@@ -64,25 +65,6 @@ struct Draft {
 };
 
 }  // namespace
-
-bool glob_match(std::string_view glob, std::string_view text) {
-    size_t g = 0, t = 0, star = glob.npos, mark = 0;
-    while (t < text.size()) {
-        if (g < glob.size() && (glob[g] == '?' || glob[g] == text[t]) && glob[g] != '*') {
-            ++g, ++t;
-        } else if (g < glob.size() && glob[g] == '*') {
-            star = g++;
-            mark = t;
-        } else if (star != glob.npos) {
-            g = star + 1;
-            t = ++mark;
-        } else {
-            return false;
-        }
-    }
-    while (g < glob.size() && glob[g] == '*') ++g;
-    return g == glob.size();
-}
 
 class Decider {
 public:
@@ -159,7 +141,7 @@ private:
             return;
         }
         for (const auto& owner : context_.config.owners)
-            if (glob_match(owner.pipeline, e_.key.pipeline) && glob_match(owner.stage, e_.stage))
+            if (config::glob_matches(owner.pipeline, e_.key.pipeline) && config::glob_matches(owner.stage, e_.stage))
                 return draft_.tell(line, Reason::owner_told, DeliveryTopic::stage_failed, owner.targets, false, !facts_.cause_known,
                                    fmt::format("policy.owners: pipeline {}, stage {}{}", owner.pipeline, owner.stage,
                                                owner.line ? fmt::format(" (line {})", owner.line) : std::string()));

@@ -45,6 +45,4 @@ struct Plan {
 // `facts` and the policy's state are as of after the transition.
 Plan decide(const Policy& policy, const PipelineEvent& event, const ExecutionFacts& facts, const Context& context);
 
-bool glob_match(std::string_view glob, std::string_view text);  // * and ?
-
 }  // namespace waybill::policy

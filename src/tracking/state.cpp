@@ -325,6 +325,7 @@ Execution& Tracking::insert(Pipeline& pipeline, CompactId id) {
 
 void Tracking::note_group(Execution& e, Position position, TimeMs time) {
     e.touched = time;
+    e.changed = position;
     if (position <= e.last_group || e.group_count >= limits::groups_an_execution) return;
     ByteWriter(e.groups).varint(position - e.last_group);
     e.last_group = position;

@@ -88,6 +88,7 @@ struct Execution : boost::intrusive::set_base_hook<boost::intrusive::optimize_si
     double version = 0;
     std::vector<Seen> seen;
     TimeMs start = no_time, first = no_time, update = no_time, end = no_time, last_retry = no_time;
+    Position changed = 0;            // the last group that concerned it; not merged, only for retiring
     TimeMs touched = no_time;        // stamped time of the last group that concerned it; not merged, only for retiring
     TextRef trigger, stop_comment;
     std::vector<Stage> stages;       // in order of arrival; views sort

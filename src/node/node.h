@@ -1,0 +1,209 @@
+// The node: one thread, the sequencer, that owns all live state and takes it through time.
+//
+//   submit(command) ──▶ queue ──▶ step():  decide ─ append ─ apply   for every command of the batch
+//                                          start what is due, retire what is done
+//                                          sync                      once for the batch
+//                                          release                   answers, reads, deliveries
+//
+// A batch is whatever queued up while the last one was synced. State may run ahead of the disk inside a batch; nothing that step() lets
+// out (an answer, not even "duplicate"; a delivery; a page) leaves before the batch's sync. Only an I/O or sync error ends the process.
+//
+// Threads: submit() may be called from any thread. step() and everything that runs inside it belong to the sequencer's thread: the real
+// program gives it one (run()), the simulation calls step() itself. Callbacks handed in with a command run on that thread, inside
+// release: they must only pass their result on.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "config/config.h"
+#include "delivery/decide.h"
+#include "event/envelope.h"
+#include "event/incident.h"
+#include "history/history.h"
+#include "log/log.h"
+#include "node/state.h"
+#include "policy/decide.h"
+#include "world/clock.h"
+#include "world/random.h"
+
+namespace waybill::node {
+
+struct IngestAnswer {
+    uint64_t accepted = 0;    // taken in, identity not known before
+    uint64_t duplicates = 0;  // taken in, identity known
+    Position position = 0;    // everything of it stands below
+};
+
+// What a reader may look at: released state, on the sequencer's thread. Copy out what is needed and return.
+struct View {
+    const State& state;
+    Position position;        // everything below is in `state`, and durable
+    TimeMs now;
+    bool accepting_events;
+};
+
+// One delivery to perform. The courier performs it once and submits the outcome; it never repeats on its own.
+struct Job {
+    Delivery delivery;
+    std::optional<ExecutionView> execution;  // without texts; nothing where it has been retired: ask the history
+    std::optional<Incident> incident;        // the execution's, for notices of failures and recoveries
+};
+
+class Performer {
+public:
+    virtual ~Performer() = default;
+    // Called inside release; must return at once.
+    virtual void perform(Job job) = 0;
+};
+
+// Looks retired executions up; answers with Node::submit(Recalled). Called on the sequencer's thread; must return at once.
+class Recaller {
+public:
+    virtual ~Recaller() = default;
+    virtual void recall(PipelineKey pipeline, std::string execution_id) = 0;
+};
+
+struct Ingest {
+    std::vector<IncomingEvent> events;
+    std::move_only_function<void(Result<IngestAnswer>)> answer;
+    // how far a command that had to wait for a recall has come
+    size_t next = 0;
+    IngestAnswer so_far;
+};
+struct AttemptEnded {
+    DeliveryId id;
+    delivery::AttemptOutcome outcome;
+};
+struct Redrive {
+    std::vector<DeliveryId> ids;  // empty: every dead delivery
+    bool all = false;
+    std::move_only_function<void(Result<uint64_t>)> answer;
+};
+struct Read {
+    std::move_only_function<void(const View&)> read;
+};
+struct Recalled {
+    PipelineKey pipeline;
+    std::string execution_id;
+    Result<std::optional<history::ExecutionRow>> row;
+};
+struct HistoryWritten {
+    Position position;
+};
+// For the history: fills a batch from what changed. `more`: there was more than fits.
+struct CollectChanges {
+    size_t limit = 512;
+    std::move_only_function<void(history::Batch batch, bool more)> take;
+};
+using Command = std::variant<Ingest, AttemptEnded, Redrive, Read, Recalled, HistoryWritten, CollectChanges>;
+
+// For /metrics and health: read from any thread.
+struct Gauges {
+    std::atomic<uint64_t> batches{0}, groups{0}, synced_bytes{0}, sync_ns{0}, refused_full{0}, refused_disk{0};
+    std::atomic<Position> released{0};
+};
+
+class Node {
+public:
+    struct Parts {
+        log::Log& log;
+        world::Clock& clock;
+        world::Random& random;
+        Performer& performer;
+        Recaller& recaller;
+        std::function<bool(const PipelineKey&)> can_retry;      // an endpoint serves the account and region
+        std::function<void(Position released)> on_release;      // inside release; must return at once
+        std::function<void()> on_changes;                       // there is something for the history
+    };
+
+    // `state` is what recovery folded, up to the log's tail.
+    Node(Parts parts, const Config& config, std::unique_ptr<State> state, Position history_position);
+    Node(const Node&) = delete;
+
+    // False: the queue is full (limits::queue_commands, queue_bytes); the command was not taken.
+    bool submit(Command command);
+
+    // One batch. Returns when the next one is due without a command: a time, or no_time. An error is final.
+    Result<TimeMs> step();
+    // step() until stop(). Returns the error that ended it, if one did.
+    Result<void> run();
+    void stop();
+
+    const Gauges& gauges() const { return gauges_; }
+
+private:
+    using Released = std::move_only_function<void()>;
+
+    // One record group under construction: every record added is appended to the group and applied to the state in the same breath, so a
+    // later decider of the chain sees what the earlier ones did.
+    class Group;
+
+    void execute(Ingest& command);
+    void execute(AttemptEnded& command);
+    void execute(Redrive& command);
+    void execute(Read& command);
+    void execute(Recalled& command);
+    void execute(HistoryWritten& command);
+    void execute(CollectChanges& command);
+
+    bool take_event(IncomingEvent& event, Ingest& command);
+    void decide_effects(Group& group, const PipelineEvent& event, const ExecutionFacts& facts);
+    void start_due();
+    void retire_done();
+    void recover_in_flight();
+    void note_settings();
+    TimeMs next_due() const;
+    int room(const std::string& target) const;
+
+    Parts parts_;
+    const Config& config_;
+    std::unique_ptr<State> state_;
+    std::map<std::string, int> concurrency_;       // by target
+    Position history_position_;
+    bool begun_ = false;
+
+    // the queue
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::vector<Command> queue_;
+    size_t queue_bytes_ = 0;
+    bool stopping_ = false;
+
+    // the batch
+    TimeMs now_ = 0;
+    std::string payload_;                          // of the group under construction
+    TransitionRecord transition_;                  // of the event that is being taken
+    std::vector<Released> released_;               // what leaves after the sync
+    std::vector<Read> reads_;
+    std::vector<CollectChanges> collects_;
+    std::vector<DeliveryId> started_;
+    bool unsynced_ = false;                        // the disk was too full to sync; the batch waits
+
+    // executions that may leave memory: looked at once their time comes, in the order of last looks
+    struct Lingering {
+        TimeMs look_at;
+        PipelineKey pipeline;
+        std::string execution_id;
+    };
+    std::deque<Lingering> lingering_;
+
+    // ingest commands that wait for retired executions, and what was found out for them
+    struct Parked {
+        std::vector<Ingest> commands;
+    };
+    std::unordered_map<std::string, Parked> parked_;
+    std::set<std::pair<PipelineKey, std::string>> known_absent_;  // looked up in this batch, and never retired
+
+    Gauges gauges_;
+};
+
+}  // namespace waybill::node

@@ -1,0 +1,190 @@
+#include "node/state.h"
+
+#include <fmt/format.h>
+
+namespace waybill::node {
+
+Hash128 execution_hash(const PipelineKey& pipeline, std::string_view execution_id) {
+    std::string text;
+    ByteWriter out(text);
+    for (std::string_view part : {std::string_view(pipeline.account), std::string_view(pipeline.region), std::string_view(pipeline.pipeline), execution_id})
+        out.text(part);
+    return hash128(text);
+}
+
+void State::apply(const EventRecord& r, TimeMs time) {
+    ++counters.events;
+    if (r.duplicate) ++counters.known_ids;
+    else tracking.known_ids.add(r.identity, time);
+}
+
+tracking::Execution* State::apply(const TransitionRecord& r, Position position, TimeMs time) {
+    switch (r.outcome) {
+        case Outcome::accepted: ++counters.accepted; break;
+        case Outcome::late: ++counters.late; break;
+        case Outcome::duplicate: ++counters.repeated; break;
+        case Outcome::untracked: ++counters.untracked; return nullptr;
+    }
+    tracking::Execution* e = tracking.apply(r, position, time);
+    // Marks hang on the order of executions, which only a pipeline event moves, or any event while none gave a start.
+    if (r.event.scope == Scope::pipeline || e->start == no_time) {
+        policy.apply(r, tracking.facts(*e, r.event));
+        dirty_incidents.insert(r.event.key);
+    }
+    return e;
+}
+
+void State::apply(const Decision& r) { policy.apply(r); }
+
+void State::apply(const Delivery& r) {
+    ++counters.planned;
+    deliveries.apply(r);
+}
+
+void State::apply(const DeliveryChange& r, Position position, TimeMs time) {
+    const Delivery* d = deliveries.find(r.id);
+    ASSERT(d);
+    const PipelineKey pipeline = d->pipeline;
+    const std::string execution_id = d->execution_id;
+    deliveries.apply(r, position, time);
+    tracking.concern(pipeline, execution_id, position, time);
+    switch (r.kind) {
+        case DeliveryChangeKind::delivered: ++counters.delivered; break;
+        case DeliveryChangeKind::dead: ++counters.dead; break;
+        case DeliveryChangeKind::cancelled: ++counters.cancelled; break;
+        case DeliveryChangeKind::started: ++counters.attempts; break;
+        default: break;
+    }
+}
+
+void State::apply(const RetiredRecord& r) {
+    ++counters.retired;
+    retired.add(execution_hash(r.pipeline, r.execution_id));
+    tracking.apply(r);
+    policy.forget(r.pipeline, r.execution_id);
+}
+
+Result<void> State::apply(const RecalledRecord& r, TimeMs time) {
+    ByteReader in(r.execution);
+    ExecutionView view;
+    if (!decode(in, view) || !in.complete()) return corrupt("a recalled execution cannot be read");
+    ++counters.recalled;
+    tracking.apply_recalled(view, time);
+    policy.remember(view.key, view.execution_id, r.policy);
+    return {};
+}
+
+Result<void> State::apply_group(std::string_view payload, Position position, TimeMs time, const BeforeRetired& before_retired) {
+    last_time = time;
+    GroupReader group(payload);
+    bool good = true;
+    while (auto record = group.next()) {
+        switch (record->type) {
+            case RecordType::event: {
+                EventRecord r;
+                if ((good = decode(record->body, r))) apply(r, time);
+                break;
+            }
+            case RecordType::transition: {
+                static thread_local TransitionRecord r;  // its strings keep their room from group to group
+                if ((good = decode(record->body, r))) apply(r, position, time);
+                break;
+            }
+            case RecordType::decision: {
+                Decision r;
+                if ((good = decode(record->body, r))) apply(r);
+                break;
+            }
+            case RecordType::delivery_planned: {
+                Delivery r;
+                if ((good = decode(record->body, r))) apply(r);
+                break;
+            }
+            case RecordType::delivery_changed: {
+                DeliveryChange r;
+                if ((good = decode(record->body, r) && deliveries.find(r.id))) apply(r, position, time);
+                break;
+            }
+            case RecordType::retired: {
+                RetiredRecord r;
+                if (!(good = decode(record->body, r))) break;
+                const tracking::Execution* e = tracking.find(r.pipeline, r.execution_id);
+                if (!(good = e != nullptr)) break;
+                if (before_retired) TRY_VOID(before_retired(*e));
+                apply(r);
+                break;
+            }
+            case RecordType::recalled: {
+                RecalledRecord r;
+                if ((good = decode(record->body, r))) TRY_VOID(apply(r, time));
+                break;
+            }
+            case RecordType::settings: {
+                SettingsRecord r;
+                if ((good = decode(record->body, r))) apply(r);
+                break;
+            }
+        }
+        if (!good) break;
+    }
+    if (!good || group.failed())
+        return corrupt(fmt::format("the group at position {} holds a record that cannot be read: inspect it with `waybill log dump --at {}`", position, position));
+    return {};
+}
+
+namespace {
+enum class Owner : uint8_t { self = 1, tracking = 2, policy = 3, deliveries = 4, retired = 5 };
+}
+
+void State::encode(const std::function<void(std::string_view)>& sink) const {
+    std::string tagged;
+    auto owned_by = [&](Owner owner) {
+        return [&tagged, &sink, owner](std::string_view piece) {
+            tagged.assign(1, static_cast<char>(owner));
+            tagged.append(piece);
+            sink(tagged);
+        };
+    };
+    std::string own;
+    ByteWriter out(own);
+    out.u64(settings);
+    out.svarint(last_time);
+    const Counters& c = counters;
+    for (uint64_t v : {c.events, c.known_ids, c.accepted, c.late, c.repeated, c.untracked, c.planned, c.delivered, c.dead, c.cancelled, c.attempts, c.retired, c.recalled})
+        out.varint(v);
+    owned_by(Owner::self)(own);
+    tracking.encode(owned_by(Owner::tracking));
+    policy.encode(owned_by(Owner::policy));
+    deliveries.encode(owned_by(Owner::deliveries));
+    retired.encode(owned_by(Owner::retired));
+}
+
+Result<void> State::restore(std::string_view piece) {
+    if (piece.empty()) return corrupt("a snapshot holds an empty piece");
+    const auto owner = static_cast<Owner>(piece[0]);
+    const std::string_view body = piece.substr(1);
+    switch (owner) {
+        case Owner::self: {
+            ByteReader in(body);
+            settings = in.u64();
+            last_time = in.svarint();
+            Counters& c = counters;
+            for (uint64_t* v : {&c.events, &c.known_ids, &c.accepted, &c.late, &c.repeated, &c.untracked, &c.planned, &c.delivered, &c.dead, &c.cancelled, &c.attempts,
+                                &c.retired, &c.recalled})
+                *v = in.varint();
+            if (!in.complete()) break;
+            return {};
+        }
+        case Owner::tracking: return tracking.restore(body);
+        case Owner::policy: return policy.restore(body);
+        case Owner::deliveries: return deliveries.restore(body);
+        case Owner::retired: {
+            ByteReader in(body);
+            if (!retired.restore(in)) break;
+            return {};
+        }
+    }
+    return corrupt("a snapshot holds a piece that cannot be read");
+}
+
+}  // namespace waybill::node
