@@ -137,13 +137,13 @@ std::vector<DeliveryId> Deliveries::ready(TimeMs now, size_t limit, const std::f
     return found;
 }
 
-std::vector<Delivery> Deliveries::take_dirty(size_t limit) {
+std::vector<Delivery> Deliveries::take_dirty() {
     std::vector<Delivery> taken;
-    while (taken.size() < limit && !dirty_.empty()) taken.push_back(std::move(dirty_.extract(dirty_.begin()).mapped()));
+    taken.reserve(dirty_.size());
+    for (auto& [id, d] : dirty_) taken.push_back(std::move(d));
+    dirty_.clear();
     return taken;
 }
-
-void Deliveries::mark_dirty(const Delivery& d) { dirty_[d.id] = d; }
 
 void Deliveries::encode(const std::function<void(std::string_view)>& sink) const {
     std::string piece;

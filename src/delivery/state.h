@@ -41,9 +41,7 @@ public:
     std::vector<DeliveryId> ready(TimeMs now, size_t limit, const std::function<int(const std::string& target)>& room) const;
 
     // Deliveries changed since they were last taken, as they are now; one that has left memory is taken as it left.
-    std::vector<Delivery> take_dirty(size_t limit);
-    bool any_dirty() const { return !dirty_.empty(); }
-    void mark_dirty(const Delivery& d);
+    std::vector<Delivery> take_dirty();
 
     void encode(const std::function<void(std::string_view)>& sink) const;
     Result<void> restore(std::string_view piece);

@@ -202,18 +202,8 @@ Result<TimeMs> Node::step() {
     started_.clear();
 
     for (auto& collect : collects_) {
-        history::Batch changes;
-        changes.position = durable;
-        changes.time = state_->last_time;
-        for (const auto* e : state_->tracking.take_dirty(collect.limit))
-            changes.executions.push_back({state_->tracking.view(*e), state_->policy.encode_memory(e->pipeline->key, e->id.str())});
-        changes.deliveries = state_->deliveries.take_dirty(collect.limit);
-        for (size_t n = 0; n < collect.limit && !state_->dirty_incidents.empty(); ++n) {
-            const PipelineKey key = std::move(state_->dirty_incidents.extract(state_->dirty_incidents.begin()).value());
-            changes.incidents.push_back({key, state_->policy.window_start(key), state_->policy.incidents(key)});
-        }
-        const bool more = state_->tracking.any_dirty() || state_->deliveries.any_dirty() || !state_->dirty_incidents.empty();
-        collect.take(std::move(changes), more);
+        history::Batch changes = take_changes(*state_, collect.limit, durable);
+        collect.take(std::move(changes), state_->tracking.dirty());
     }
     collects_.clear();
 

@@ -99,10 +99,11 @@ struct Recalled {
 struct HistoryWritten {
     Position position;
 };
-// For the history: fills a batch from what changed. `more`: there was more than fits.
+// For the history: a batch of what changed since the last one, with at most `limit` executions, those that changed first. `left`: how many
+// changed executions remain.
 struct CollectChanges {
     size_t limit = 512;
-    std::move_only_function<void(history::Batch batch, bool more)> take;
+    std::move_only_function<void(history::Batch batch, size_t left)> take;
 };
 using Command = std::variant<Ingest, AttemptEnded, Redrive, Read, Recalled, HistoryWritten, CollectChanges>;
 

@@ -132,6 +132,18 @@ Result<void> State::apply_group(std::string_view payload, Position position, Tim
     return {};
 }
 
+history::Batch take_changes(State& state, size_t limit, Position position) {
+    history::Batch batch;
+    batch.position = position;
+    batch.time = state.last_time;
+    for (const auto* e : state.tracking.take_dirty(limit))
+        batch.executions.push_back({state.tracking.view(*e), state.policy.encode_memory(e->pipeline->key, e->id.str())});
+    batch.deliveries = state.deliveries.take_dirty();
+    for (const auto& key : state.dirty_incidents) batch.incidents.push_back({key, state.policy.window_start(key), state.policy.incidents(key)});
+    state.dirty_incidents.clear();
+    return batch;
+}
+
 namespace {
 enum class Owner : uint8_t { self = 1, tracking = 2, policy = 3, deliveries = 4, retired = 5 };
 }

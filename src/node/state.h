@@ -7,6 +7,7 @@
 
 #include "delivery/state.h"
 #include "event/record.h"
+#include "history/history.h"
 #include "node/retired_filter.h"
 #include "policy/state.h"
 #include "tracking/state.h"
@@ -51,6 +52,10 @@ public:
     void encode(const std::function<void(std::string_view)>& sink) const;  // pieces for a snapshot
     Result<void> restore(std::string_view piece);
 };
+
+// What the history has not got yet, with at most `limit` executions, those that changed first, and without texts. `position`: everything below is
+// in the state.
+history::Batch take_changes(State& state, size_t limit, Position position);
 
 Hash128 execution_hash(const PipelineKey& pipeline, std::string_view execution_id);
 

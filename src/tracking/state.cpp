@@ -333,7 +333,9 @@ void Tracking::note_group(Execution& e, Position position, TimeMs time) {
 }
 
 void Tracking::mark_dirty(Execution& e) {
-    if (!e.DirtyHook::is_linked()) dirty_.push_back(e);
+    if (e.DirtyHook::is_linked()) return;
+    dirty_.push_back(e);
+    ++dirty_count_;
 }
 
 Execution* Tracking::apply(const TransitionRecord& record, Position position, TimeMs time) {
@@ -428,6 +430,7 @@ void Tracking::remove(Execution& e) {
         names_.drop(a.name);
         names_.drop(a.type);
     }
+    if (e.DirtyHook::is_linked()) --dirty_count_;
     e.pipeline->live.erase(e.pipeline->live.iterator_to(e));
     executions_.erase(&e);
     delete &e;
@@ -499,6 +502,7 @@ std::vector<const Execution*> Tracking::take_dirty(size_t limit) {
     while (taken.size() < limit && !dirty_.empty()) {
         taken.push_back(&dirty_.front());
         dirty_.pop_front();
+        --dirty_count_;
     }
     return taken;
 }

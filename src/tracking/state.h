@@ -168,7 +168,7 @@ public:
 
     // Executions changed since they were last taken, oldest change first: take_dirty hands over at most `limit` of them.
     std::vector<const Execution*> take_dirty(size_t limit);
-    bool any_dirty() const { return !dirty_.empty(); }
+    size_t dirty() const { return dirty_count_; }
     bool is_dirty(const Execution& execution) const { return execution.DirtyHook::is_linked(); }
     void mark_dirty(Execution& execution);
 
@@ -216,6 +216,7 @@ private:
     std::unordered_map<PipelineKey, std::unique_ptr<Pipeline>, KeyHash> pipelines_;
     boost::unordered_flat_set<Execution*, Hash, Equal> executions_;
     boost::intrusive::list<Execution, boost::intrusive::base_hook<DirtyHook>, boost::intrusive::constant_time_size<false>> dirty_;
+    size_t dirty_count_ = 0;
     Names names_;
 };
 

@@ -1,0 +1,117 @@
+#include "node/feed.h"
+
+#include <spdlog/spdlog.h>
+
+#include <future>
+
+namespace waybill::node {
+
+HistoryFeed::HistoryFeed(Node& node, const log::Log& log, history::History& history) : node_(node), log_(log), history_(history) {
+    signal_.notify(history.position());
+}
+
+HistoryFeed::~HistoryFeed() { stop(); }
+
+void HistoryFeed::start() {
+    changed_ = true;  // what recovery left behind
+    thread_ = std::thread([this] { run(); });
+}
+
+void HistoryFeed::stop() {
+    if (!thread_.joinable()) return;
+    {
+        std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+}
+
+void HistoryFeed::changed() {
+    {
+        std::lock_guard lock(mutex_);
+        if (changed_) return;
+        changed_ = true;
+    }
+    wake_.notify_one();
+}
+
+void HistoryFeed::want(Position position) {
+    {
+        std::lock_guard lock(mutex_);
+        if (position <= wanted_) return;
+        wanted_ = position;
+    }
+    wake_.notify_one();
+}
+
+std::string HistoryFeed::trouble() const {
+    std::lock_guard lock(mutex_);
+    return trouble_;
+}
+
+void HistoryFeed::run() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        wake_.wait(lock, [&] { return stopping_ || changed_; });
+        wake_.wait_for(lock, std::chrono::milliseconds(gather_ms), [&] { return stopping_ || wanted_ > signal_.value(); });
+        const bool last = stopping_;
+        changed_ = false;
+        lock.unlock();
+        write_round();
+        lock.lock();
+        if (last) return;
+    }
+}
+
+// Brings the history to one position, in as many batches as it takes. What changes meanwhile belongs to the next round, so a round ends however
+// fast events come in.
+void HistoryFeed::write_round() {
+    Position position = 0;
+    TimeMs time = no_time;
+    for (size_t left = executions_a_batch; left > 0;) {
+        std::promise<std::pair<history::Batch, size_t>> promise;
+        auto future = promise.get_future();
+        CollectChanges collect;
+        collect.limit = position ? std::min(left, executions_a_batch) : executions_a_batch;
+        collect.take = [promise = std::move(promise)](history::Batch batch, size_t still_left) mutable { promise.set_value({std::move(batch), still_left}); };
+        if (!node_.submit(std::move(collect))) return;
+        history::Batch batch;
+        size_t still_left = 0;
+        try {
+            std::tie(batch, still_left) = future.get();
+        } catch (const std::future_error&) {
+            return;  // the node has stopped; recovery finds these changes in the log
+        }
+        if (!position) {
+            position = batch.position;
+            time = batch.time;
+            left = still_left;
+        } else {
+            left -= std::min(left, batch.executions.size());
+        }
+        // Only the round's last batch moves the position.
+        batch.position = left ? history_.position() : position;
+        batch.time = time;
+        if (!write(std::move(batch))) return;
+    }
+    signal_.notify(position);
+    node_.submit(HistoryWritten{position});
+}
+
+// Until it succeeds. False: stopping.
+bool HistoryFeed::write(history::Batch batch) {
+    for (;;) {
+        const auto written = write_changes(log_, history_, batch);
+        std::unique_lock lock(mutex_);
+        if (written.ok()) {
+            trouble_.clear();
+            return true;
+        }
+        if (trouble_ != written.error().message) spdlog::error("history_write message=\"{}\"", written.error().message);
+        trouble_ = written.error().message;
+        if (wake_.wait_for(lock, std::chrono::milliseconds(retry_ms), [&] { return stopping_; })) return false;
+    }
+}
+
+}  // namespace waybill::node

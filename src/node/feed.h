@@ -1,0 +1,57 @@
+// Feeds the history: takes what changed from the node, adds the texts, writes it, and says how far it has come. One thread.
+//
+// Changes are collected for a moment so that an execution whose events come in a row is written once; a reader that waits ends the moment.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "http/wait.h"
+#include "node/node.h"
+#include "node/recovery.h"
+
+namespace waybill::node {
+
+class HistoryFeed {
+public:
+    // `history` and `log` must outlive the feed; `node` until stop().
+    HistoryFeed(Node& node, const log::Log& log, history::History& history);
+    ~HistoryFeed();
+    HistoryFeed(const HistoryFeed&) = delete;
+
+    void start();
+    // Writes what is left, if the node still answers, and joins.
+    void stop();
+
+    // Any thread; cheap.
+    void changed();
+    // The history will be brought to `position` without delay; wait with signal().wait_past(position - 1).
+    void want(Position position);
+    http::Signal& signal() { return signal_; }
+    // Of the last write that failed; empty: all is well.
+    std::string trouble() const;
+
+private:
+    static constexpr int64_t gather_ms = 100;
+    static constexpr int64_t retry_ms = 1000;
+    static constexpr size_t executions_a_batch = 500;
+
+    void run();
+    void write_round();
+    bool write(history::Batch batch);
+
+    Node& node_;
+    const log::Log& log_;
+    history::History& history_;
+    http::Signal signal_;
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    bool changed_ = false, stopping_ = false;
+    Position wanted_ = 0;
+    std::string trouble_;
+    std::thread thread_;
+};
+
+}  // namespace waybill::node
