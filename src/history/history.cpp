@@ -488,9 +488,10 @@ Result<std::vector<Delivery>> History::deliveries_of_execution(const PipelineKey
 
 Result<std::vector<Delivery>> History::deliveries_of_incident(std::string_view incident_id) const {
     TRY(auto db, readers_->take());
+    // The plus keeps SQLite from going through all deliveries of the pipeline.
     TRY(Statement * s,
         db->prepared("SELECT d.content FROM incident i JOIN incident_execution x ON x.incident = i.id JOIN delivery d ON d.execution_id = x.execution_id "
-                     "AND d.pipeline_id = i.pipeline_id WHERE i.incident_id = ? ORDER BY d.position DESC, d.place DESC LIMIT ?"));
+                     "AND +d.pipeline_id = i.pipeline_id WHERE i.incident_id = ? ORDER BY d.position DESC, d.place DESC LIMIT ?"));
     s->text(incident_id).number(limits::page_max);
     std::vector<Delivery> found;
     for (;;) {

@@ -62,6 +62,7 @@ CREATE TABLE incident (
     opened_ms INTEGER NOT NULL, resolved_ms INTEGER, resolved_by TEXT, last_start INTEGER NOT NULL, hash INTEGER NOT NULL);
 CREATE INDEX incident_by_time ON incident (open, opened_ms, incident_id);
 CREATE INDEX incident_by_pipeline ON incident (pipeline_id, open, opened_ms, incident_id);
+CREATE INDEX incident_by_last_start ON incident (pipeline_id, last_start);
 
 CREATE TABLE incident_execution (
     incident INTEGER NOT NULL, ordinal INTEGER NOT NULL,

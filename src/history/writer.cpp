@@ -321,7 +321,7 @@ Result<void> Writer::write_incidents(const PipelineIncidents& of) {
         int64_t id, hash;
     };
     std::map<std::string, Stored, std::less<>> stored;  // those that memory answers for
-    TRY(Statement * find, db_->prepared("SELECT id, incident_id, hash FROM incident WHERE pipeline_id = ? AND last_start >= ?"));
+    TRY(Statement * find, db_->prepared("SELECT id, incident_id, hash FROM incident INDEXED BY incident_by_last_start WHERE pipeline_id = ? AND last_start >= ?"));
     find->number(p->id).number(of.window_start);
     for (;;) {
         TRY(bool row, find->step());
