@@ -37,6 +37,9 @@ Complete kind_of(const std::string& type) {
     return type.find('|') != std::string::npos ? Complete::words : Complete::any;
 }
 
+// The words stand in the option's type name already: help need not say them twice.
+CLI::Validator one_of(const std::vector<std::string>& words) { return CLI::IsMember(words).description(""); }
+
 std::vector<std::string> split(const std::string& words, char by) {
     std::vector<std::string> out;
     std::istringstream in(words);
@@ -98,7 +101,7 @@ private:
         return sub;
     }
     void color_option(CLI::App& app) {
-        app.add_option("--color", color_, "colours: auto, always or never (NO_COLOR is honoured)")->type_name("auto|always|never")->check(CLI::IsMember({"auto", "always", "never"}));
+        app.add_option("--color", color_, "colours: auto, always or never (NO_COLOR is honoured)")->type_name("auto|always|never")->check(one_of({"auto", "always", "never"}));
     }
     CLI::App* client(CLI::App& parent, const std::string& name, const std::string& about, std::function<int(Session&)> run) {
         CLI::App* sub = command(parent, name, about, [this, run = std::move(run)] {
@@ -184,7 +187,7 @@ Program::Program() {
     sub->add_flag("--watch,-w", status_.watch, "stay and redraw as things change");
     sub->add_option("--search,-q", status_.search, "only pipelines with this in their name")->type_name("TEXT");
     sub->add_option("--state", status_.status, "only pipelines in this state")->type_name("InProgress|Succeeded|Failed|Stopping|Stopped|Superseded|Cancelled");
-    sub->add_option("--sort", status_.sort, "attention (failures first) or name")->type_name("attention|name")->check(CLI::IsMember({"attention", "name"}));
+    sub->add_option("--sort", status_.sort, "attention (failures first) or name")->type_name("attention|name")->check(one_of({"attention", "name"}));
     sub->add_option("--limit", status_.limit, "at most this many (default 1000)")->type_name("N")->check(CLI::Range(1, 10'000));
 
     sub = client(app_, "history", "the executions of a pipeline, newest first", [this](Session& s) { return history(s, history_); });
@@ -210,8 +213,8 @@ Program::Program() {
     sub->add_option("id", why_, "of an execution, an incident (inc-…) or a delivery (d-…)")->required()->type_name("ID");
 
     sub = client(app_, "deliveries", "messages and retries on their way, done or given up", [this](Session& s) { return deliveries(s, deliveries_); });
-    sub->add_option("--status", deliveries_.status, "only these")->type_name("pending|delivered|dead|cancelled")->check(CLI::IsMember({"pending", "delivered", "dead", "cancelled"}));
-    sub->add_option("--kind", deliveries_.kind, "only these")->type_name("notify|retry")->check(CLI::IsMember({"notify", "retry"}));
+    sub->add_option("--status", deliveries_.status, "only these")->type_name("pending|delivered|dead|cancelled")->check(one_of({"pending", "delivered", "dead", "cancelled"}));
+    sub->add_option("--kind", deliveries_.kind, "only these")->type_name("notify|retry")->check(one_of({"notify", "retry"}));
     sub->add_option("--execution", deliveries_.execution_id, "only of this execution")->type_name("EXECUTION");
     sub->add_option("--limit", deliveries_.limit, "at most this many (default 50)")->type_name("N")->check(CLI::Range(1, 1000));
 
@@ -300,7 +303,7 @@ Program::Program() {
     sub->add_flag("--json", json_, "as JSON");
 
     sub = command(app_, "completion", "a completion script for a shell", [this] { return completion(shell_ == "zsh" ? Shell::zsh : shell_ == "fish" ? Shell::fish : Shell::bash); });
-    sub->add_option("shell", shell_, "bash, zsh or fish")->required()->type_name("bash|zsh|fish")->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    sub->add_option("shell", shell_, "bash, zsh or fish")->required()->type_name("bash|zsh|fish")->check(one_of({"bash", "zsh", "fish"}));
 }
 
 int Program::completion(Shell shell) {
@@ -325,7 +328,7 @@ std::string Program::unknown(const std::vector<std::string>& args) const {
         if (arg.starts_with("-")) continue;
         if (std::find(names.begin(), names.end(), arg) != names.end()) return "";
         std::string meant = nearest(arg, names);
-        return fmt::format("{}: is not a command{}", arg, meant.empty() ? "" : "; did you mean " + meant + "?");
+        return fmt::format("{}: is not a command{}", arg, meant.empty() ? "" : " (did you mean " + meant + "?)");
     }
     return "";
 }

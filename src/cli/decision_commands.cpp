@@ -17,7 +17,7 @@ std::string event_words(Json event) {
 }
 
 void row_of(std::string& out, const Terminal& terminal, std::string_view name, const std::string& value) {
-    out += "    " + paint(Style::dim, fmt::format("{:<10}", name), terminal.color) + value + "\n";
+    out += "    " + paint(Style::dim, fmt::format("{:<12}", name), terminal.color) + value + "\n";
 }
 
 std::string receipt(Json root, const Terminal& terminal) {

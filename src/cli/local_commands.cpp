@@ -84,6 +84,8 @@ std::string summary(const Config& c, const Terminal& t) {
     }
     if (!c.policy.retry || c.policy.retry_max <= 0) {
         line("an action fails", "no retry");
+    } else if (c.codepipeline.empty()) {
+        line("an action fails", "no retry: no `codepipeline` endpoint is configured to ask for one");
     } else {
         line("an action fails", fmt::format("its stage is retried after {}, at most {} {} a stage execution, at", show_duration(c.policy.retry_wait_ms), c.policy.retry_max, c.policy.retry_max == 1 ? "time" : "times"));
         for (const CodePipelineEndpoint& e : c.codepipeline) {
@@ -91,7 +93,6 @@ std::string summary(const Config& c, const Terminal& t) {
             std::string key = e.access_key_id.empty() ? "AWS credentials from the environment" : "access key " + e.access_key_id;
             line("", fmt::format("account {}, region {}: {}, {}", e.account, e.region, url, key));
         }
-        if (c.codepipeline.empty()) line("", "nowhere: no `codepipeline` endpoint is configured, so nothing is retried");
     }
     bool mails = false;
     for (const TargetConfig& target : c.targets) mails |= target.type == TargetType::mail;

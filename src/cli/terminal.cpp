@@ -196,6 +196,7 @@ std::string show_duration(int64_t span_ms) {
     if (s < 60) return fmt::format("{}s", s);
     if (s < 3600) return fmt::format("{}m {:02}s", s / 60, s % 60);
     if (s < 86'400) return fmt::format("{}h {:02}m", s / 3600, s % 3600 / 60);
+    if (s % 86'400 < 3600) return fmt::format("{}d", s / 86'400);
     return fmt::format("{}d {}h", s / 86'400, s % 86'400 / 3600);
 }
 
