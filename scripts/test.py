@@ -73,8 +73,18 @@ class Plan:
         over = threading.Event()
         ticker = threading.Thread(target=self.tick, args=(over,))
         ticker.start()
-        for worker in workers:
-            worker.join()
+        try:
+            for worker in workers:
+                worker.join()
+        except KeyboardInterrupt:
+            # The programs that run get the signal from the terminal themselves; nothing new is begun.
+            with self.changed:
+                for step in self.steps:
+                    if step.state == "waiting":
+                        step.state, step.failed = "dropped", 1
+                self.changed.notify_all()
+            for worker in workers:
+                worker.join()
         over.set()
         ticker.join()
 
