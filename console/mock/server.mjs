@@ -186,7 +186,8 @@ function receive(execution, quiet = false) {
     const item = execution.arrivals[execution.next++];
     if (!item) return false;
     const { e } = item;
-    const now = quiet ? e.time + 800 : Date.now();
+    if (!quiet && e.time > Date.now()) e.time = Math.floor(Date.now() / 1000) * 1000;
+    const now = quiet ? Math.min(e.time + 800, Date.now()) : Date.now();
     position += 1 + Math.floor(rnd() * 2);
     accepted += 1;
     const pipeline = execution.pipeline;
@@ -287,7 +288,7 @@ for (let i = 0; i < pipelineCount; i++) pipelines.push(makePipeline(i));
             const showcase = index === 0 && last;
             const r = rnd();
             const fate = showcase ? pipeline.stages.length - 1 : r < (last ? 0.09 : 0.13) ? Math.floor(1 + rnd() * (pipeline.stages.length - 1)) : null;
-            const start = now - i * (2.2 * 3600_000) - (last ? 120_000 + rnd() * 900_000 : rnd() * 3600_000) - (showcase ? 900_000 : 0);
+            const start = now - i * (2.2 * 3600_000) - (last ? 900_000 + rnd() * 2_400_000 : rnd() * 3600_000) - (showcase ? 900_000 : 0);
             const execution = makeExecution(pipeline, start, fate, showcase || rnd() < 0.4, showcase ? 0.4 : 0.04);
             if (showcase) executions.set('showcase', execution);
             const running = last && !showcase && rnd() < 0.16;

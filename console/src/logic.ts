@@ -36,8 +36,9 @@ export function attentionRank(row: PipelineRow): number {
 export function byAttention(a: PipelineRow, b: PipelineRow): number {
     const rank = attentionRank(a) - attentionRank(b);
     if (rank !== 0) return rank;
-    const start = (b.startTime ?? '').localeCompare(a.startTime ?? '');
-    return start !== 0 ? start : byName(a, b);
+    const left = a.startTime ?? '';
+    const right = b.startTime ?? '';
+    return left > right ? -1 : left < right ? 1 : byName(a, b);
 }
 
 export function byName(a: PipelineRow, b: PipelineRow): number {
@@ -80,7 +81,7 @@ export function groupActions(stage: Stage): ActionGroup[] {
     }
     const result = [...groups].map(([actionName, attempts]) => ({
         actionName,
-        attempts: attempts.slice().sort((a, b) => b.attempt - a.attempt || (b.startTime ?? '').localeCompare(a.startTime ?? '')),
+        attempts: attempts.slice().sort((a, b) => b.attempt - a.attempt || ((a.startTime ?? '') > (b.startTime ?? '') ? -1 : 1)),
     }));
     const first = (g: ActionGroup) => g.attempts[g.attempts.length - 1]?.startTime ?? '\uffff';
     return result.sort((a, b) => (first(a) < first(b) ? -1 : first(a) > first(b) ? 1 : a.actionName < b.actionName ? -1 : 1));

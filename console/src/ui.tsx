@@ -16,52 +16,53 @@ import { scroller } from './router.js';
 type IconName = 'overview' | 'incident' | 'delivery' | 'event' | 'search' | 'sun' | 'moon' | 'auto' | 'help' | 'gap' | 'copy' | 'external' | 'mail'
     | 'again' | 'pause' | 'play' | 'close' | 'commit' | 'person' | 'arrow' | 'late' | 'duplicate' | 'check' | 'cross' | 'minus' | 'clock' | 'held' | 'back';
 
-const paths: Record<IconName, JSX.Element> = {
-    overview: <path d="M2.5 4h3M2.5 8h3M2.5 12h3M8 4h5.5M8 8h5.5M8 12h5.5" />,
-    incident: <path d="M8 2.2 14.3 13H1.7zM8 6.5v3M8 11.2v.1" />,
-    delivery: <path d="M14 2 7 9M14 2l-4.3 12L7 9 2 6.3z" />,
-    event: <path d="M1.5 8h3l2-5 3 10 2-5h3" />,
-    search: <path d="M7 11.5a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9zM10.4 10.4 14 14" />,
-    sun: <path d="M8 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM8 1v1.5M8 13.5V15M1 8h1.5M13.5 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1" />,
-    moon: <path d="M13.5 9.5A6 6 0 0 1 6.5 2.5a5.8 5.8 0 1 0 7 7z" />,
-    auto: <><circle cx="8" cy="8" r="5.5" /><path d="M8 2.5a5.5 5.5 0 0 1 0 11z" fill="currentColor" /></>,
-    help: <><path d="M6 6a2 2 0 1 1 2.8 1.8c-.5.3-.8.6-.8 1.2v.4M8 11.8v.1" /><circle cx="8" cy="8" r="6.2" /></>,
-    gap: <path d="M2 8h3M11 8h3M6.3 5.2l3.4 5.6M9.7 5.2 6.3 10.8" />,
-    copy: <path d="M5.5 5.5h8v8h-8zM3 10.5h-.5v-8h8V3" />,
-    external: <path d="M9 2.5h4.5V7M13.5 2.5 7.5 8.500M11.5 9.500v4h-9v-9h4" />,
-    mail: <path d="M2 3.500h12v9H2zM2 4.500l6 4.5 6-4.5" />,
-    again: <path d="M13 8a5 5 0 1 1-1.5-3.600M13 2v3h-3" />,
-    pause: <path d="M5.5 3.500v9M10.5 3.500v9" />,
-    play: <path d="M5 3v10l8-5z" />,
-    close: <path d="m4 4 8 8M12 4l-8 8" />,
-    commit: <><circle cx="8" cy="8" r="2.6" /><path d="M1.5 8h3.900M10.6 8h3.9" /></>,
-    person: <><circle cx="8" cy="5.5" r="2.7" /><path d="M2.8 13.500c.6-2.6 2.7-3.9 5.2-3.900s4.6 1.3 5.2 3.9" /></>,
-    arrow: <path d="M3 8h9.500M9 4.5 12.5 8 9 11.5" />,
-    late: <path d="M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM8 4.800V8l2.3 1.5" />,
-    duplicate: <path d="M5.5 5.500h8v8h-8zM3 10.500h-.5v-8h8V3" />,
-    check: <path d="m3.5 8.5 3 3 6-7" />,
-    cross: <path d="m4.5 4.5 7 7M11.5 4.500l-7 7" />,
-    minus: <path d="M4 8h8" />,
-    clock: <path d="M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM8 4.800V8l2.3 1.5" />,
-    held: <path d="M4 7.500h8v6H4zM5.7 7.500V5a2.3 2.3 0 0 1 4.6 0v2.5" />,
-    back: <path d="M10 3.5 5.5 8 10 12.5" />,
+// Functions, because a node must not stand in two places of one page.
+const paths: Record<IconName, () => JSX.Element> = {
+    overview: () => <path d="M2.5 4h3M2.5 8h3M2.5 12h3M8 4h5.5M8 8h5.5M8 12h5.5" />,
+    incident: () => <path d="M8 2.2 14.3 13H1.7zM8 6.5v3M8 11.2v.1" />,
+    delivery: () => <path d="M14 2 7 9M14 2l-4.3 12L7 9 2 6.3z" />,
+    event: () => <path d="M1.5 8h3l2-5 3 10 2-5h3" />,
+    search: () => <path d="M7 11.5a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9zM10.4 10.4 14 14" />,
+    sun: () => <path d="M8 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM8 1v1.5M8 13.5V15M1 8h1.5M13.5 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1" />,
+    moon: () => <path d="M13.5 9.5A6 6 0 0 1 6.5 2.5a5.8 5.8 0 1 0 7 7z" />,
+    auto: () => <><circle cx="8" cy="8" r="5.5" /><path d="M8 2.5a5.5 5.5 0 0 1 0 11z" fill="currentColor" /></>,
+    help: () => <><path d="M6 6a2 2 0 1 1 2.8 1.8c-.5.3-.8.6-.8 1.2v.4M8 11.8v.1" /><circle cx="8" cy="8" r="6.2" /></>,
+    gap: () => <path d="M2 8h3M11 8h3M6.3 5.2l3.4 5.6M9.7 5.2 6.3 10.8" />,
+    copy: () => <path d="M5.5 5.5h8v8h-8zM3 10.5h-.5v-8h8V3" />,
+    external: () => <path d="M9 2.5h4.5V7M13.5 2.5 7.5 8.5M11.5 9.5v4h-9v-9h4" />,
+    mail: () => <path d="M2 3.5h12v9H2zM2 4.5l6 4.5 6-4.5" />,
+    again: () => <path d="M13 8a5 5 0 1 1-1.5-3.6M13 2v3h-3" />,
+    pause: () => <path d="M5.5 3.5v9M10.5 3.5v9" />,
+    play: () => <path d="M5 3v10l8-5z" />,
+    close: () => <path d="m4 4 8 8M12 4l-8 8" />,
+    commit: () => <><circle cx="8" cy="8" r="2.6" /><path d="M1.5 8h3.9M10.6 8h3.9" /></>,
+    person: () => <><circle cx="8" cy="5.5" r="2.7" /><path d="M2.8 13.5c.6-2.6 2.7-3.9 5.2-3.9s4.6 1.3 5.2 3.9" /></>,
+    arrow: () => <path d="M3 8h9.5M9 4.5 12.5 8 9 11.5" />,
+    late: () => <path d="M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM8 4.8V8l2.3 1.5" />,
+    duplicate: () => <path d="M5.5 5.5h8v8h-8zM3 10.5h-.5v-8h8V3" />,
+    check: () => <path d="m3.5 8.5 3 3 6-7" />,
+    cross: () => <path d="m4.5 4.5 7 7M11.5 4.5l-7 7" />,
+    minus: () => <path d="M4 8h8" />,
+    clock: () => <path d="M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM8 4.8V8l2.3 1.5" />,
+    held: () => <path d="M4 7.5h8v6H4zM5.7 7.5V5a2.3 2.3 0 0 1 4.6 0v2.5" />,
+    back: () => <path d="M10 3.5 5.5 8 10 12.5" />,
 };
 
 export function Icon({ name }: { name: IconName }) {
-    return <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">{paths[name]}</svg>;
+    return <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">{paths[name]()}</svg>;
 }
 
 // Every status has a shape of its own, so that colour is never the only sign.
-const shapes: Record<Status | 'none', JSX.Element> = {
-    Succeeded: <><circle class="fill" cx="8" cy="8" r="7" /><path class="cut" d="m4.8 8.3 2.2 2.2 4.3-4.8" /></>,
-    Failed: <><path class="fill" d="M5.1 1h5.800L15 5.100v5.800L10.9 15H5.100L1 10.900V5.100z" /><path class="cut" d="m5.4 5.4 5.2 5.200M10.6 5.400l-5.2 5.2" /></>,
-    InProgress: <><circle class="track" cx="8" cy="8" r="5.8" /><path class="spin" d="M8 2.200A5.8 5.8 0 0 1 13.8 8" /><circle class="fill" cx="8" cy="8" r="2" /></>,
-    Stopping: <><circle class="line dashed" cx="8" cy="8" r="6" /><path class="fill" d="M5.8 5.800h4.400v4.400H5.800z" /></>,
-    Stopped: <><path class="fill" d="M4 1.500h8A2.5 2.5 0 0 1 14.5 4v8a2.5 2.5 0 0 1-2.5 2.500H4A2.5 2.5 0 0 1 1.5 12V4A2.5 2.5 0 0 1 4 1.500z" /><path class="cut" d="M6 5.500v5M10 5.500v5" /></>,
-    Superseded: <><circle class="line" cx="8" cy="8" r="6.2" /><path class="line" d="m5 5.5 2.5 2.500L5 10.500M8.5 5.5 11 8l-2.5 2.5" /></>,
-    Cancelled: <><circle class="line" cx="8" cy="8" r="6.2" /><path class="line" d="m3.9 12.1 8.2-8.2" /></>,
-    Abandoned: <><circle class="line dotted" cx="8" cy="8" r="6.2" /><path class="line" d="M6.4 6.500a1.6 1.6 0 1 1 2.3 1.500c-.5.2-.7.5-.7 1M8 11v.1" /></>,
-    none: <circle class="line dotted" cx="8" cy="8" r="5.5" />,
+const shapes: Record<Status | 'none', () => JSX.Element> = {
+    Succeeded: () => <><circle class="fill" cx="8" cy="8" r="7" /><path class="cut" d="m4.8 8.3 2.2 2.2 4.3-4.8" /></>,
+    Failed: () => <><path class="fill" d="M5.1 1h5.8L15 5.1v5.8L10.9 15H5.1L1 10.9V5.1z" /><path class="cut" d="m5.4 5.4 5.2 5.2M10.6 5.4l-5.2 5.2" /></>,
+    InProgress: () => <><circle class="track" cx="8" cy="8" r="5.8" /><path class="spin" d="M8 2.2A5.8 5.8 0 0 1 13.8 8" /><circle class="fill" cx="8" cy="8" r="2" /></>,
+    Stopping: () => <><circle class="line dashed" cx="8" cy="8" r="6" /><path class="fill" d="M5.8 5.8h4.4v4.4H5.8z" /></>,
+    Stopped: () => <><path class="fill" d="M4 1.5h8A2.5 2.5 0 0 1 14.5 4v8a2.5 2.5 0 0 1-2.5 2.5H4A2.5 2.5 0 0 1 1.5 12V4A2.5 2.5 0 0 1 4 1.5z" /><path class="cut" d="M6 5.5v5M10 5.5v5" /></>,
+    Superseded: () => <><circle class="line" cx="8" cy="8" r="6.2" /><path class="line" d="m5 5.5 2.5 2.5L5 10.5M8.5 5.5 11 8l-2.5 2.5" /></>,
+    Cancelled: () => <><circle class="line" cx="8" cy="8" r="6.2" /><path class="line" d="m3.9 12.1 8.2-8.2" /></>,
+    Abandoned: () => <><circle class="line dotted" cx="8" cy="8" r="6.2" /><path class="line" d="M6.4 6.5a1.6 1.6 0 1 1 2.3 1.5c-.5.2-.7.5-.7 1M8 11v.1" /></>,
+    none: () => <circle class="line dotted" cx="8" cy="8" r="5.5" />,
 };
 
 export function statusName(status: string | null | undefined): string {
@@ -72,7 +73,7 @@ export function statusName(status: string | null | undefined): string {
 export function StatusIcon({ status, quiet }: { status: Status | string | null; quiet?: boolean }) {
     const shape = status && status in shapes ? (status as Status) : 'none';
     const said = quiet ? { 'aria-hidden': true as const } : { role: 'img' as const, 'aria-label': statusName(status) };
-    return <svg class={`status-icon s-${shape}`} viewBox="0 0 16 16" {...said}>{shapes[shape]}</svg>;
+    return <svg class={`status-icon s-${shape}`} viewBox="0 0 16 16" {...said}>{shapes[shape]()}</svg>;
 }
 
 export function StatusPill({ status }: { status: Status | null }) {

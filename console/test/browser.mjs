@@ -307,18 +307,20 @@ check('5,000 pipelines: few rows in the page, scrolling works, updates arrive', 
     await page.waitForFunction(() => document.activeElement.closest('[data-index]')?.dataset.index === '4999');
     const longest = await page.evaluate(async () => {
         const main = document.getElementById('main');
-        let worst = 0;
+        const all = [];
         for (let i = 0; i < 60; i++) {
             const start = performance.now();
             main.scrollTop = (i * 7919) % main.scrollHeight;
             await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)));
-            worst = Math.max(worst, performance.now() - start);
+            all.push(performance.now() - start);
         }
-        return Math.round(worst);
+        all.sort((a, b) => a - b);
+        return [all[30], all[59]].map(Math.round);
     });
-    console.log(`    slowest of 60 jumps through 5,000 rows: ${longest} ms for two frames`);
+    console.log(`    60 jumps through 5,000 rows, two frames each: ${longest[0]} ms in the middle, ${longest[1]} ms at worst`);
     assert.ok(await count() < 80);
     await page.evaluate(() => { document.getElementById('main').scrollTop = 0; });
+    await page.waitForSelector('[data-index="0"]');
     const name = await page.evaluate(() => document.querySelector('[data-pipeline][data-status="Succeeded"]').dataset.pipeline);
     await lever(large, 'start', { pipeline: name });
     await page.waitForSelector(`[data-pipeline="${name}"][data-status="InProgress"]`);

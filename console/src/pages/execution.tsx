@@ -113,7 +113,7 @@ function Graph({ execution }: { execution: Execution }) {
 
 function StageCard({ stage }: { stage: Stage }) {
     return (
-        <li class={`stage s-${stage.status ?? 'none'}`} data-stage-card={stage.stageName}>
+        <li class={`stage-card s-${stage.status ?? 'none'}`} data-stage-card={stage.stageName}>
             <div class="stage-head">
                 <StatusIcon status={stage.status} />
                 <span class="stage-name">{stage.stageName}</span>
@@ -183,7 +183,7 @@ function Bar({ span, left, width, many, kind }: { span: Span; left: string; widt
 // ---------------------------------------------------------------- events
 
 const rowHeight = 32;
-const chartWidth = 96;
+const chartWidth = 120;
 
 function Events({ query }: { query: Query<{ events: ExecutionEvent[] }> }) {
     const wanted = location.value.query.get('by');
@@ -212,9 +212,9 @@ function Events({ query }: { query: Query<{ events: ExecutionEvent[] }> }) {
                         <svg width={chartWidth} height={height} viewBox={`0 0 ${chartWidth} ${height}`} data-slope>
                             {list.map((l) => (
                                 <g key={l.event.position} class={`slope-link ${l.event.outcome}${l.crosses ? ' crosses' : ''}${lit === l.event.position ? ' lit' : ''}`}>
-                                    <path d={`M24 ${y(l.to)}C52 ${y(l.to)} 44 ${y(l.from)} ${chartWidth - 24} ${y(l.from)}`} />
-                                    <circle cx="24" cy={y(l.to)} r="2.5" /><circle cx={chartWidth - 24} cy={y(l.from)} r="3" />
-                                    <text x="16" y={y(l.to) + 4} text-anchor="end">{l.to + 1}</text><text x={chartWidth - 16} y={y(l.from) + 4}>{l.from + 1}</text>
+                                    <path d={`M26 ${y(l.to)}C68 ${y(l.to)} 52 ${y(l.from)} ${chartWidth - 26} ${y(l.from)}`} />
+                                    <circle cx="26" cy={y(l.to)} r="2.5" /><circle cx={chartWidth - 26} cy={y(l.from)} r="3" />
+                                    <text x="18" y={y(l.to) + 4} text-anchor="end">{l.to + 1}</text><text x={chartWidth - 18} y={y(l.from) + 4}>{l.from + 1}</text>
                                 </g>
                             ))}
                         </svg>

@@ -88,7 +88,7 @@ function Spark({ values }: { values: number[] }) {
 
 function OpenIncidents() {
     const open = health.value?.openIncidents ?? null;
-    const path = open === 0 ? null : url('/api/v1/incidents', { status: 'open', limit: 5 });
+    const path = open === 0 ? null : url('/api/v1/incidents', { status: 'open', limit: 4 });
     const { data, reload } = useQuery<{ incidents: Incident[] }>(path);
     const soon = useThrottled(reload, 500);
     const moved = openIncidents.value;
