@@ -209,11 +209,14 @@ TEST(Load, RefusesWhatIsWrong) {
 TEST(Load, BoundsItsInput) {
     EXPECT_THAT(problems(std::string(limits::config_bytes + 1, '#')), HasSubstr("is larger than 1048576 bytes"));
     EXPECT_THAT(problems("data: " + std::string(100, '[') + std::string(100, ']')), HasSubstr("is nested deeper than 16 levels"));
-    EXPECT_THAT(problems("data: " + std::string(100'000, '[')), HasSubstr("is not YAML"));
+    EXPECT_THAT(problems("data: " + std::string(100'000, '[')), HasSubstr("is nested too deeply to be read as YAML"));
     EXPECT_THAT(problems("data: " + std::string(5000, 'x')), HasSubstr("is longer than 4096 bytes"));
     std::string bomb = "a: &a [x,x,x,x]\n";
     for (char c = 'b'; c < 'z'; ++c) bomb += std::string(1, c) + ": &" + c + " [*" + char(c - 1) + ",*" + char(c - 1) + "]\n";
     EXPECT_THAT(problems(bomb), HasSubstr("is an alias"));
+    std::string targets = "policy: {team: [a0]}\ntargets:\n";
+    for (int i = 0; i < 1001; ++i) targets += "  a" + std::to_string(i) + ": {type: log}\n";
+    EXPECT_EQ(problems(targets), "waybill.yaml:1:16: policy.team: \"a0\" is not a target; none is defined\nwaybill.yaml:3:3: targets: has 1001 targets; at most 1000 may be");
     std::string many;
     for (int i = 0; i < 200; ++i) many += "k" + std::to_string(i) + "zzzzzzzz: 1\n";
     EXPECT_THAT(problems(many), testing::EndsWith("\nand 100 more"));
@@ -400,7 +403,7 @@ TEST(Glob, CoversOnlyWhatItCovers) {
 }
 
 TEST(Size, IsReadAndWritten) {
-    for (const char* text : {"0", "1", "1023", "1KiB", "64MiB", "3GiB"}) EXPECT_EQ(config::format_size(*config::parse_size(text)), text);
+    for (const char* text : {"0", "1", "1023", "1KiB", "64MiB", "3GiB", "2TiB"}) EXPECT_EQ(config::format_size(*config::parse_size(text)), text);
     EXPECT_EQ(config::parse_size("1TiB"), 1ull << 40);
     for (const char* text : {"", "-1", "1.5MiB", "1MB", "MiB", "99999999999999999999", "99999999TiB", "1 MiB"}) EXPECT_FALSE(config::parse_size(text)) << text;
 }

@@ -307,6 +307,7 @@ std::string quoted(std::string_view text) {
 }
 
 std::string format_size(uint64_t bytes) {
+    if (bytes && bytes % (1ull << 40) == 0) return fmt::format("{}TiB", bytes >> 40);
     if (bytes && bytes % (1ull << 30) == 0) return fmt::format("{}GiB", bytes >> 30);
     if (bytes && bytes % (1ull << 20) == 0) return fmt::format("{}MiB", bytes >> 20);
     if (bytes && bytes % (1ull << 10) == 0) return fmt::format("{}KiB", bytes >> 10);

@@ -37,6 +37,7 @@ size_t edit_distance(std::string_view a, std::string_view b, size_t most) {
             row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
             diagonal = above;
         }
+        if (*std::min_element(row.begin(), row.end()) > most) return most + 1;
     }
     return std::min(row[b.size()], most + 1);
 }
@@ -227,7 +228,8 @@ private:
     }
 
     void unknown(const Where& where, std::string_view path, std::string_view pattern) {
-        const auto guess = nearest(pattern);
+        // A guess looks at every key; a file of nothing but mistakes must not take long to refuse.
+        const auto guess = problems_.size() < limits::config_problems ? nearest(pattern) : std::string();
         problem(where, has_control(path) || path.size() > 200 ? shown(path) : std::string(path),
                 guess.empty() ? "is not a key; docs/configuration.md lists all" : fmt::format("is not a key; did you mean {}?", guess));
     }
@@ -264,8 +266,10 @@ private:
 
     void read_targets(const Node& node) {
         if (!expect(node, Node::Kind::map, "targets")) return;
-        if (node.entries.size() > limits::config_targets)
-            problem(node.where, "targets", fmt::format("has {} targets; at most {} are followed", node.entries.size(), limits::config_targets));
+        if (node.entries.size() > limits::config_targets) {
+            problem(node.where, "targets", fmt::format("has {} targets; at most {} may be", node.entries.size(), limits::config_targets));
+            return;
+        }
         for (const auto& entry : node.entries) {
             if (!is_name(entry.name)) {
                 problem(entry.where, "targets", fmt::format("{} is not a name: 1 to 64 letters, digits, _ and -", shown(entry.name)));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <simdjson.h>
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/mark.h>
@@ -144,6 +145,9 @@ std::optional<Node> parse_tree(std::string_view yaml, std::vector<Problem>& prob
         YAML::Parser parser(in);
         while (builder.documents() < 2 && parser.HandleNextDocument(builder)) {
         }
+    } catch (const YAML::DeepRecursion& e) {
+        problems.push_back({at(e.mark), "", "is nested too deeply to be read as YAML"});
+        return {};
     } catch (const YAML::Exception& e) {
         problems.push_back({at(e.mark), "", fmt::format("is not YAML: {}", e.msg)});
         return {};
