@@ -119,13 +119,14 @@ Result<void> Splitter::feed_document(std::string_view piece, const Sink& sink) {
                     break;
                 }
                 if (c == '}' || c == ']') {
-                    if (depth_ > 0 && --depth_ > 0) break;
-                    if (c == ']' && depth_ == 0 && array_ && held_.empty() && !too_long_ && piece[value_from] != '{' && piece[value_from] != '[') {
-                        // A bare value at the array's end: "[1]".
+                    if (depth_ == 0) {
+                        // What ends here is no object: a bare value, which only an array can end.
+                        if (c != ']' || !array_) return broken(at_ + i, fmt::format("'{}' closes nothing", c));
                         if (!emit(sink, piece.substr(value_from, i - value_from))) return {};
                         place_ = Place::after_document;
                         break;
                     }
+                    if (--depth_ > 0) break;
                     if (!emit(sink, piece.substr(value_from, i + 1 - value_from))) return {};
                     place_ = array_ ? Place::after_value : Place::after_document;
                     break;
