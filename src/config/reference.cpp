@@ -178,10 +178,10 @@ std::string configuration_reference() {
 
 <!-- Generated from the table of keys in src/config/keys.cpp; config_test says how to write it anew. -->
 
-Waybill reads one YAML file (`waybill --config waybill.yaml`), and needs none: every key has a default. Every key that does not stand in a list
+Waybill reads one YAML file (`waybill serve --config waybill.yaml`, or WAYBILL_CONFIG), and needs none: every key has a default. Every key that does not stand in a list
 of maps is also a flag of the same dotted name, which wins over the file:
 
-    waybill --config waybill.yaml --listen=127.0.0.1:8080 --policy.notify_success=recovery --targets.devops.to=a@example.com,b@example.com
+    waybill serve --config waybill.yaml --listen=127.0.0.1:8080 --policy.notify_success=recovery --targets.devops.to=a@example.com,b@example.com
 
 All mistakes are reported at once, each with its file, line and column, and nothing starts until they are mended:
 
