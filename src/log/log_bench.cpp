@@ -23,8 +23,8 @@ std::string bench_directory() {
 }
 
 // Text like an event's: some of it repeats.
-std::string payload() {
-    world::SimRandom random(1);
+std::string payload(uint64_t seed = 1) {
+    world::SimRandom random(seed);
     std::string s;
     while (s.size() < group_bytes) s += fmt::format("\"key{}\":\"{:016x}\",", random.below(20), random.next());
     s.resize(group_bytes);
@@ -108,8 +108,8 @@ struct Filled {
         auto opened = Log::open(disk, directory, options);
         if (!opened.ok()) return;
         log = std::move(*opened);
-        std::string one = payload();
-        while (log->tail() + frame_bytes(group_bytes) * 2 < options.segment_bytes) positions.push_back(log->append(0, one));
+        while (log->tail() + frame_bytes(group_bytes) * 2 < options.segment_bytes)
+            positions.push_back(log->append(0, payload(positions.size())));
         bytes = log->tail() - log->begin();
         log->append(0, std::string(log->max_payload(), 'x'));  // seals the first segment
         if (!log->sync().ok()) log.reset();

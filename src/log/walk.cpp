@@ -83,7 +83,7 @@ Result<Position> find_frame(const Segment& segment, Position from, Position limi
     uint32_t salt = salt_of(segment.header().log_id);
     uint64_t end = std::min(limit - segment.first(), segment.readable_bytes());
     uint64_t offset = padded(from - segment.first());
-    std::string buffer(largest_read, '\0');
+    std::string buffer(offset < end ? std::min<uint64_t>(largest_read, end - offset) : 0, '\0');
     while (offset + frame_header_bytes <= end) {
         TRY(size_t got, segment.read(offset, buffer.data(), std::min<uint64_t>(buffer.size(), end - offset), nullptr));
         if (got < frame_header_bytes) break;
@@ -100,7 +100,8 @@ Result<Position> find_frame(const Segment& segment, Position from, Position limi
 
 Result<Position> end_of_nonzero(const Segment& segment, Position from) {
     Position end = from;
-    std::string buffer(largest_read, '\0');
+    uint64_t there = segment.readable_bytes() - std::min(from - segment.first(), segment.readable_bytes());
+    std::string buffer(std::min<uint64_t>(largest_read, there), '\0');
     static const std::string zeros(largest_read, '\0');
     for (uint64_t offset = from - segment.first(); offset < segment.readable_bytes();) {
         TRY(size_t got, segment.read(offset, buffer.data(), buffer.size(), nullptr));
