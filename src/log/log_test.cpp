@@ -279,6 +279,22 @@ TEST(Log, AHoleInTheLastBatchIsCutThere) {
     EXPECT_GT(log->opening().cut_bytes, 1000u);
 }
 
+// The new group ends exactly where a whole frame of the cut batch begins.
+TEST(Log, WhatWasCutNeverComesBack) {
+    SimDisk disk(1);
+    auto log = must_open(disk);
+    Position a = log->append(1, "aaaa");
+    log->append(1, "stale");
+    ASSERT_TRUE(log->sync().ok());
+    log.reset();
+    poke(disk, segment_path(0), a, "torn");
+    log = must_open(disk);
+    ASSERT_EQ(log->append(2, "AAAA"), a);
+    ASSERT_TRUE(log->sync().ok());
+    log.reset();
+    EXPECT_EQ(all(*must_open(disk)), (std::vector<Model::Item>{{a, 2, "AAAA"}}));
+}
+
 // One byte at a time, in everything before the last batch.
 TEST(Log, DamageInTheMiddleIsRefusedWithItsPosition) {
     SimDisk disk(1);
