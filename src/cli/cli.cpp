@@ -120,7 +120,7 @@ private:
         sub->add_option("--data", data_, "the data directory")->type_name("DIR");
         color_option(*sub);
         sub->allow_extras();
-        sub->footer("Every configuration key is a flag as well: --policy.retry_max 3. `waybill config reference` lists them.");
+        sub->footer("Every configuration key is a flag as well: --policy.retry.max 3. `waybill config reference` lists them.");
         return sub;
     }
     ColorMode color() const { return color_ == "always" ? ColorMode::always : color_ == "never" ? ColorMode::never : ColorMode::automatic; }

@@ -17,7 +17,7 @@ struct Column {
 
 struct Cell {
     Line line;
-    Cell(const char* text) : Cell(std::string_view(text)) {}
+    Cell(const char* text, Style style = Style::plain) : Cell(std::string_view(text), style) {}
     Cell(std::string_view text, Style style = Style::plain) : line{{clean(text), style}} {}
     Cell(const std::string& text, Style style = Style::plain) : Cell(std::string_view(text), style) {}
     Cell(Line spans) : line(std::move(spans)) {}  // already clean
