@@ -8,7 +8,7 @@
 namespace waybill::limits {
 
 // -- one event --
-constexpr size_t event_bytes = 1 << 20;            // one envelope; EventBridge's PutEvents takes less than 1 MB a request
+constexpr size_t event_bytes = (1 << 20) + (64 << 10);  // one envelope; a PutEvents entry may take 1 MB, its envelope comes on top
 constexpr size_t json_depth = 1000;                // nesting levels; EventBridge: 1000
 constexpr size_t name_bytes = 256;                 // pipeline, stage and action names (CodePipeline: 100), ids, account, region
 constexpr size_t source_bytes = 256;               // EventBridge: 256

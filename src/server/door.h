@@ -1,0 +1,17 @@
+// The door for events over HTTP: POST /events (EventBridge envelopes as one object, an array or NDJSON; CloudEvents 1.0 binary, structured and
+// batch), and PutEvents. Reads, checks, submits, and answers when the log is synced.
+//
+// A streamed body costs memory bounded by one event and one slice, whatever its length. What is good in a request is kept even when other
+// parts of it are refused.
+#pragma once
+
+#include "http/server.h"
+#include "server/context.h"
+#include "wire/aws_request.h"
+
+namespace waybill::server {
+
+http::Task<void> post_events(const Context& context, http::Exchange& exchange);
+http::Task<http::Response> put_events(const Context& context, http::Exchange& exchange, const wire::AwsRequest& request, std::string_view body, std::string_view request_id);
+
+}  // namespace waybill::server
