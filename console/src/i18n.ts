@@ -62,6 +62,7 @@ export const en = {
 
     'pipeline.kind': 'Pipeline',
     'pipeline.executions': 'Executions',
+    'pipeline.all': 'All executions',
     'pipeline.current': 'Current state',
     'pipeline.durations': 'Duration of the last {n} executions',
     'pipeline.older': 'Load older executions',
@@ -344,6 +345,7 @@ export const ko: Record<Key, string> = {
 
     'pipeline.kind': '파이프라인',
     'pipeline.executions': '실행',
+    'pipeline.all': '모든 실행 보기',
     'pipeline.current': '현재 상태',
     'pipeline.durations': '최근 실행 {n}건의 소요 시간',
     'pipeline.older': '이전 실행 더 보기',

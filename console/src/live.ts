@@ -27,13 +27,11 @@ export function openStream(options: OpenOptions): () => void {
     client?.close();
     client = null;
     let seen = options.from ?? 0;
-    let lost = false;
     const mine = new SseClient({
         path: options.path,
         from: options.from,
         onState: (state) => {
             if (client !== mine) return;
-            if (state.phase === 'waiting') lost = true;
             connection.value = state;
         },
         onRefused: () => options.onRefetch(),
@@ -46,10 +44,10 @@ export function openStream(options: OpenOptions): () => void {
             }
             const at = Number(data.position ?? message.id);
             if (message.event === 'hello') {
-                // After a break the stream goes on where it stopped. A server whose position is behind ours is another one.
-                if (at < seen || (lost && options.from === null)) options.onRefetch();
+                // A stream without a starting place begins now: what came between loading and now is fetched. One with a place goes
+                // on where it stopped; but a server whose position is behind ours is another one, and all is loaded anew.
+                if (at < seen || options.from === null) options.onRefetch();
                 if (at < seen) seen = at;
-                lost = false;
                 if (position.value === null || at > position.value) position.value = at;
                 return;
             }
@@ -74,6 +72,7 @@ export function reconnect(): void {
 }
 
 let lastAccepted: { at: number; count: number } | null = null;
+let away = false;
 
 async function poll(): Promise<void> {
     try {
@@ -85,10 +84,13 @@ async function poll(): Promise<void> {
         }
         lastAccepted = { at, count: value.eventsAccepted };
         health.value = value;
-        if (connection.value.phase !== 'live') position.value = value.position;
-        if (connection.value.phase === 'waiting') client?.retryNow();
+        // With a stream, lost or not, the position is the one on the screen.
+        if (connection.value.phase === 'closed') position.value = value.position;
+        // A server that is back is worth a try at once; one that only refuses streams keeps its backoff.
+        if (away) client?.retryNow();
+        away = false;
     } catch {
-        /* the stream's state says that the server is away */
+        away = true;
     }
 }
 

@@ -148,6 +148,12 @@ check('light, dark and as the system', async (page) => {
     assert.equal(await ground(), dark, 'and is remembered');
     await page.waitForTimeout(2500);
     await shot(page, 'overview-dark');
+    if (!outside) {
+        await page.goto(`${base}/executions/showcase`);
+        await page.waitForSelector('[data-slope]');
+        await page.evaluate(() => { document.querySelector('#timeline').scrollIntoView(); });
+        await shot(page, 'execution-dark');
+    }
     await page.click('[data-theme-toggle]');
 }, { real: true });
 
@@ -275,8 +281,8 @@ check('events: live, paused, filtered', async (page) => {
     assert.equal(await first(), held, 'nothing moves while paused');
     await page.click('[data-pause]');
     await page.waitForFunction((old) => document.querySelector('.event-row .row-link').textContent !== old, held);
-    await page.fill('[data-filter]', 'FAILED');
-    await page.waitForFunction(() => { const r = [...document.querySelectorAll('.event-row .state')]; return r.length > 0 && r.every((x) => x.textContent === 'FAILED'); });
+    await page.fill('[data-filter]', 'SUCCEEDED');
+    await page.waitForFunction(() => { const r = [...document.querySelectorAll('.event-row .state')]; return r.length > 0 && r.every((x) => x.textContent === 'SUCCEEDED'); });
 });
 
 check('search', async (page) => {
@@ -333,8 +339,9 @@ check('a lost server shows a banner with the position, and recovers', async (pag
     await page.waitForSelector('.banner.bad');
     assert.match(await page.textContent('.banner.bad'), /position [\d,]+/);
     await shot(page, 'banner');
-    await lever(base, 'refuse', { streams: false });
     await page.click('.banner button');
+    await page.waitForSelector('.banner.bad');
+    await lever(base, 'refuse', { streams: false });
     await page.waitForSelector('.connection.live');
     await page.waitForSelector('.banner.bad', { state: 'detached' });
     await lever(base, 'start', { pipeline: 'catalog' });

@@ -67,7 +67,7 @@ export function EventsPage() {
             }
             asking = true;
             try {
-                const answer = await get<{ events: LoggedEvent[] }>(url('/api/v1/events', { from: newest.current + 1, order: 'asc', limit: 500 }), abort.signal);
+                const answer = await get<{ events: LoggedEvent[] }>(url('/api/v1/events', { from: newest.current, order: 'asc', limit: 500 }), abort.signal);
                 take(answer.events);
                 if (answer.events.length >= 500) more = true;
             } catch {
@@ -170,10 +170,10 @@ function Drawer({ position, known }: { position: number; known: LoggedEvent | nu
         setError(null);
         if (known || !Number.isFinite(position)) return;
         const abort = new AbortController();
-        get<{ events: LoggedEvent[] }>(url('/api/v1/events', { from: position, order: 'asc', limit: 1 }), abort.signal).then(
+        get<{ events: LoggedEvent[] }>(url('/api/v1/events', { from: Math.max(0, position - 1), order: 'asc', limit: 2 }), abort.signal).then(
             (answer) => {
-                const first = answer.events[0];
-                if (first && first.position === position) set(first);
+                const wanted = answer.events.find((e) => e.position === position);
+                if (wanted) set(wanted);
                 else setError(t('common.notFound'));
             },
             (problem: unknown) => { if (!abort.signal.aborted) setError(problem instanceof ApiError ? problem.message : String(problem)); });

@@ -35,10 +35,11 @@ export function ExecutionPage({ id }: { id: string }) {
     const troubled = events.data?.events.filter((x) => x.outcome !== 'accepted').length ?? 0;
     return (
         <div class="page">
-            <PageHead kind={t('execution.kind')} title={e.pipeline} back={{ href: link.pipeline(e.pipeline), text: t('pipeline.executions') }} aside={<StatusPill status={e.status} />}>
+            <PageHead kind={t('execution.kind')} title={e.pipeline} back={{ href: '/', text: t('nav.overview') }} aside={<StatusPill status={e.status} />}>
                 <p class="sub">
                     <span class="mono">{e.executionId}</span><Copy text={e.executionId} />
                     {e.attempt > 1 && <span class="tag"><Icon name="again" />{t('execution.attempt.n', { n: e.attempt })}</span>}
+                    <a href={link.pipeline(e.pipeline)}>{t('pipeline.all')}</a>
                 </p>
             </PageHead>
             {failing && (

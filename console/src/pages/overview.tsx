@@ -111,15 +111,22 @@ function List() {
     const list = ordered.value;
     const holdTimer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
     useEffect(() => () => { clearTimeout(holdTimer.current); held.value = false; }, []);
-    // A list that moves under the pointer makes people click the wrong thing. It waits while the pointer moves over it.
-    const hold = () => {
-        held.value = true;
+    // A list that moves under the pointer makes people click the wrong thing. It waits while the pointer moves over it, and as long
+    // as the keyboard is in it.
+    const inside = useRef(false);
+    const letGo = () => {
         clearTimeout(holdTimer.current);
-        holdTimer.current = setTimeout(() => { held.value = false; }, 4000);
+        held.value = inside.current;
     };
-    const release = () => {
+    const point = () => {
         clearTimeout(holdTimer.current);
-        held.value = false;
+        held.value = true;
+        holdTimer.current = setTimeout(letGo, 4000);
+    };
+    const focus = (on: boolean) => {
+        inside.current = on;
+        if (on) held.value = true;
+        else letGo();
     };
     return (
         <section aria-labelledby="pipelines-heading">
@@ -132,7 +139,8 @@ function List() {
                     {held.value && sort.value === 'attention' ? <span class="held"><Icon name="held" />{t('overview.held')}</span> : loaded.value ? tn('overview.shown', list.length) : ''}
                 </span>
             </div>
-            <div class="list-frame" onPointerMove={(e) => { if (e.pointerType === 'mouse') hold(); }} onPointerLeave={release} onFocusIn={hold} onFocusOut={release}>
+            <div class="list-frame" onPointerMove={(e) => { if (e.pointerType === 'mouse') point(); }} onPointerLeave={letGo}
+                onFocusIn={() => focus(true)} onFocusOut={(e) => focus(e.relatedTarget instanceof Node && e.currentTarget.contains(e.relatedTarget))}>
                 {!loaded.value && failure.value ? <Failure error={failure.value} retry={() => window.location.reload()} />
                     : !loaded.value ? <Skeleton lines={12} />
                     : counts.value.total === 0 ? <Empty icon="overview" title={t('overview.empty')} hint={t('overview.empty.hint')}><pre class="try">{'waybill demo'}</pre></Empty>
