@@ -1,6 +1,6 @@
-// A text that may not be shown: a secret key, a token, a password. It has no formatter and no stream operator, so no log line or message
-// can hold it by accident; whoever needs the text says reveal(), and a reader can find every such place. Its memory is overwritten when
-// it goes. A value type.
+// A text that may not be shown: a secret key, a token, a password. It has no formatter and no stream operator, so no log line or
+// message can hold it by accident; whoever needs the text says reveal(), and a reader can find every such place. Its memory is
+// overwritten when it goes. A value type.
 #pragma once
 
 #include <string>

@@ -55,7 +55,8 @@ Result<AddressRules> AddressRules::make(const std::vector<std::string>& allow, b
     AddressRules rules;
     for (auto& text : allow) {
         Block block;
-        if (!parse(text, block)) return invalid(fmt::format("'{}' is neither an address nor a block of addresses such as 10.1.0.0/16", text));
+        if (!parse(text, block))
+            return invalid(fmt::format("'{}' is neither an address nor a block of addresses such as 10.1.0.0/16", text));
         rules.allowed_.push_back(block);
     }
     auto add = [&rules](const char* text, const char* name) {
@@ -75,7 +76,8 @@ Result<AddressRules> AddressRules::make(const std::vector<std::string>& allow, b
     add("255.255.255.255", "the broadcast address");
     if (block_private) {
         for (const char* text : {"127.0.0.0/8", "::1"}) add(text, "a loopback address");
-        for (const char* text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}) add(text, "a private address");
+        for (const char* text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"})
+            add(text, "a private address");
     }
     return rules;
 }

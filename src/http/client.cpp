@@ -19,10 +19,10 @@ namespace waybill::http {
 namespace {
 
 constexpr size_t max_header_bytes = 64 * 1024;
-constexpr size_t max_reply_text = 512;      // of an SMTP reply line; RFC 5321 (4.5.3.1.5) allows 512 with its CRLF
-constexpr size_t max_recipients = 100;      // RFC 5321 (4.5.3.1.8): every server takes at least so many
+constexpr size_t max_reply_text = 512;  // of an SMTP reply line; RFC 5321 (4.5.3.1.5) allows 512 with its CRLF
+constexpr size_t max_recipients = 100;  // RFC 5321 (4.5.3.1.8): every server takes at least so many
 constexpr size_t kept_connections = 128;
-constexpr int longest_wait_ms = 60'000;     // curl itself wakes earlier for its own deadlines
+constexpr int longest_wait_ms = 60'000;  // curl itself wakes earlier for its own deadlines
 constexpr size_t kept_handles = 64;
 
 bool has_break(std::string_view text) { return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos; }
@@ -49,14 +49,14 @@ std::string with_crlf(std::string_view text) {
 struct Conversation {
     enum class Command { greeting, mail, recipient, data, other };
     Command last = Command::greeting;
-    size_t recipient = 0;     // of the RCPT that waits for its reply; counted from one
-    bool data_sent = false;   // 354 was seen: the mail's bytes go out
-    int code = 0;             // the last reply
+    size_t recipient = 0;    // of the RCPT that waits for its reply; counted from one
+    bool data_sent = false;  // 354 was seen: the mail's bytes go out
+    int code = 0;            // the last reply
     std::string text;
-    bool answered = false;    // that reply is to the mail itself
-    bool ended = false;       // QUIT was sent
+    bool answered = false;  // that reply is to the mail itself
+    bool ended = false;     // QUIT was sent
     std::vector<std::pair<size_t, std::pair<int, std::string>>> refused;
-    std::string line;         // an incomplete line
+    std::string line;  // an incomplete line
 
     void said(std::string_view sent) {
         if (data_sent) return;
@@ -84,7 +84,9 @@ struct Conversation {
 private:
     void reply() {
         int number = 0;
-        if (auto [rest, failed] = std::from_chars(line.data(), line.data() + 3, number); failed != std::errc() || rest != line.data() + 3) return;
+        if (auto [rest, failed] = std::from_chars(line.data(), line.data() + 3, number);
+            failed != std::errc() || rest != line.data() + 3)
+            return;
         if (answered || ended) return;  // the reply to QUIT says nothing about the mail
         code = number;
         text = line;
@@ -119,9 +121,7 @@ struct Transfer {
     ~Transfer() { curl_slist_free_all(list); }
 
     bool is_mail() const { return job.index() == 1; }
-    int64_t timeout_ms() const {
-        return is_mail() ? std::get<1>(job).timeout_ms : std::get<0>(job).timeout_ms;
-    }
+    int64_t timeout_ms() const { return is_mail() ? std::get<1>(job).timeout_ms : std::get<0>(job).timeout_ms; }
     void fail(ClientFailure failure) {
         if (is_mail())
             mailed(std::move(failure));
@@ -384,7 +384,8 @@ struct Client::State {
     std::string prepare_request(Transfer& t, CURL* easy) {
         auto& r = std::get<0>(t.job);
         if (has_break(r.url)) return "a URL with a line break in it";
-        bool token = !r.method.empty() && std::all_of(r.method.begin(), r.method.end(), [](char c) { return c > ' ' && c < 127; });
+        bool token =
+            !r.method.empty() && std::all_of(r.method.begin(), r.method.end(), [](char c) { return c > ' ' && c < 127; });
         if (!token) return fmt::format("'{}' is not a method", r.method);
         bool typed = false;
         for (auto& [name, value] : r.headers) {
@@ -417,7 +418,9 @@ struct Client::State {
         if (has_break(m.url)) return "a URL with a line break in it";
         if (m.to.empty()) return "a mail without recipients";
         if (m.to.size() > max_recipients) return fmt::format("a mail to more than {} recipients", max_recipients);
-        auto is_address = [](std::string_view a) { return !a.empty() && !has_break(a) && a.find_first_of("<> \t") == std::string_view::npos; };
+        auto is_address = [](std::string_view a) {
+            return !a.empty() && !has_break(a) && a.find_first_of("<> \t") == std::string_view::npos;
+        };
         if (!is_address(m.from)) return fmt::format("'{}' is not a mail address", m.from);
         for (auto& to : m.to) {
             if (!is_address(to)) return fmt::format("'{}' is not a mail address", to);
@@ -458,7 +461,8 @@ struct Client::State {
         failure.kind = kind_of(code);
         failure.maybe_received = maybe_received(t, easy);
         if (failure.kind == ClientFailure::Kind::invalid && failure.maybe_received)
-            failure.kind = ClientFailure::Kind::protocol;  // an answer without a status line: curl names it as it names a bad scheme
+            failure.kind =
+                ClientFailure::Kind::protocol;  // an answer without a status line: curl names it as it names a bad scheme
         failure.text = t.error[0] ? t.error : curl_easy_strerror(code);
         if (!t.blocked.empty() && failure.kind == ClientFailure::Kind::connect) {
             failure.kind = ClientFailure::Kind::refused_address;
@@ -480,12 +484,14 @@ struct Client::State {
         auto& mail = std::get<1>(t.job);
         MailResponse response;
         for (auto& [number, reply] : c.refused)
-            if (number >= 1 && number <= mail.to.size()) response.refused.push_back({mail.to[number - 1], reply.first, reply.second});
+            if (number >= 1 && number <= mail.to.size())
+                response.refused.push_back({mail.to[number - 1], reply.first, reply.second});
         response.code = c.code;
         response.text = c.text;
         // The server has taken or refused the mail: whatever happens to the connection after that changes nothing.
         if (c.answered) return t.mailed(std::move(response));
-        bool refused = code != CURLE_OK && code != CURLE_OPERATION_TIMEDOUT && kind_of(code) != ClientFailure::Kind::tls && c.code >= 400 && !c.data_sent;
+        bool refused = code != CURLE_OK && code != CURLE_OPERATION_TIMEDOUT && kind_of(code) != ClientFailure::Kind::tls &&
+                       c.code >= 400 && !c.data_sent;
         if (refused) return t.mailed(std::move(response));
         ClientFailure failure = failure_of(t, easy, code == CURLE_OK ? CURLE_WEIRD_SERVER_REPLY : code);
         if (failure.maybe_received) failure.text += " (the mail was sent, but not acknowledged)";

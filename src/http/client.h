@@ -1,9 +1,11 @@
-// The HTTP and SMTP client: asks, and calls back with what came of it. Built on libcurl's multi interface, on one thread of its own.
+// The HTTP and SMTP client: asks, and calls back with what came of it. Built on libcurl's multi interface, on one thread of its
+// own.
 //
-// send() and send_mail() may be called from any thread, callbacks included; they only queue. Every call gets exactly one callback, on
-// the client's thread, which must not block; the client's end answers what is still open with `stopped`. Connections are kept and
-// reused. Nothing is retried here, with one exception that is libcurl's: when a kept connection turns out to be dead before a byte of
-// an answer came, the request is sent again on a new one. So a receiver may see a request twice, as with any sender on a network.
+// send() and send_mail() may be called from any thread, callbacks included; they only queue. Every call gets exactly one
+// callback, on the client's thread, which must not block; the client's end answers what is still open with `stopped`. Connections
+// are kept and reused. Nothing is retried here, with one exception that is libcurl's: when a kept connection turns out to be dead
+// before a byte of an answer came, the request is sent again on a new one. So a receiver may see a request twice, as with any
+// sender on a network.
 //
 // Never: redirects (a 3xx is an answer), proxies from the environment, cookies, other protocols than http, https, smtp and smtps,
 // unverified TLS, connections to addresses that AddressRules refuses.
@@ -26,8 +28,8 @@ struct ClientRequest {
     std::string url;
     std::vector<std::pair<std::string, std::string>> headers;  // Host, Content-Length are made; Expect is never sent
     std::string body;
-    int64_t timeout_ms = 5'000;              // for everything: name, connection, request, answer
-    size_t max_answer_bytes = 64 * 1024;     // of the answer's body; what is longer is cut
+    int64_t timeout_ms = 5'000;           // for everything: name, connection, request, answer
+    size_t max_answer_bytes = 64 * 1024;  // of the answer's body; what is longer is cut
 };
 
 struct ClientResponse {
@@ -46,10 +48,10 @@ struct ClientFailure {
         refused_address,  // AddressRules
         tls,              // no trusted TLS connection
         timeout,
-        protocol,         // the other side does not speak HTTP or SMTP as it should
-        broken,           // the connection ended too soon
-        overloaded,       // Options::queued requests wait already
-        stopped,          // the client ended
+        protocol,    // the other side does not speak HTTP or SMTP as it should
+        broken,      // the connection ended too soon
+        overloaded,  // Options::queued requests wait already
+        stopped,     // the client ended
     };
     Kind kind = Kind::connect;
     std::string text;             // for people; names the host, never a password
@@ -58,18 +60,19 @@ struct ClientFailure {
 std::string_view to_string(ClientFailure::Kind kind);
 
 struct MailRequest {
-    std::string url;           // smtp://host:port or smtps://host:port
-    bool require_tls = false;  // smtp: STARTTLS or nothing. Without it STARTTLS is used where offered, and its certificate is verified.
+    std::string url;  // smtp://host:port or smtps://host:port
+    bool require_tls =
+        false;  // smtp: STARTTLS or nothing. Without it STARTTLS is used where offered, and its certificate is verified.
     std::string user, password;
-    std::string ca_file;            // trust these certificates instead of the system's
-    std::string from;               // envelope addresses, without <>
-    std::vector<std::string> to;    // at most 100
-    std::string data;               // RFC 5322; lone CR or LF become CRLF, leading dots are escaped on the way
+    std::string ca_file;          // trust these certificates instead of the system's
+    std::string from;             // envelope addresses, without <>
+    std::vector<std::string> to;  // at most 100
+    std::string data;             // RFC 5322; lone CR or LF become CRLF, leading dots are escaped on the way
     int64_t timeout_ms = 30'000;
 };
 
-// What the mail server said. 2xx: it has taken the mail, for all recipients but those in `refused`. 4xx: try again later; 5xx: it never
-// will; in both cases nobody got it.
+// What the mail server said. 2xx: it has taken the mail, for all recipients but those in `refused`. 4xx: try again later; 5xx: it
+// never will; in both cases nobody got it.
 struct MailResponse {
     int code = 0;
     std::string text;  // the reply's last line, e.g. "250 2.0.0 Ok: queued as 4F2A"

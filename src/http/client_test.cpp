@@ -53,7 +53,9 @@ Client::Options options_with(AddressRules rules) {
     o.addresses = std::move(rules);
     return o;
 }
-AddressRules rules(const std::vector<std::string>& allow = {}, bool block_private = false) { return *AddressRules::make(allow, block_private); }
+AddressRules rules(const std::vector<std::string>& allow = {}, bool block_private = false) {
+    return *AddressRules::make(allow, block_private);
+}
 
 using Answer = std::variant<ClientResponse, ClientFailure>;
 Answer ask(Client& client, ClientRequest request) {
@@ -83,7 +85,9 @@ TEST(Client, sends_what_it_was_given_and_keeps_the_connection) {
     {
         Client client(options_with(rules()));
         for (int i = 0; i < 3; ++i) {
-            Answer answer = ask(client, {"PUT", server.url("/a/../b%20c?x=1"), {{"X-One", "1"}, {"X-Empty", ""}, {"Content-Type", "text/x"}}, "body"});
+            Answer answer = ask(
+                client,
+                {"PUT", server.url("/a/../b%20c?x=1"), {{"X-One", "1"}, {"X-Empty", ""}, {"Content-Type", "text/x"}}, "body"});
             ASSERT_EQ(answer.index(), 0u) << std::get<1>(answer).text;
             auto& r = std::get<0>(answer);
             EXPECT_EQ(r.status, 202);
@@ -214,16 +218,20 @@ TEST(AddressRules, judge_the_address_that_is_reached) {
         return !r.refusal(reinterpret_cast<sockaddr*>(&storage)).empty();
     };
     AddressRules r = rules();
-    for (const char* bad : {"169.254.169.254", "169.254.0.1", "100.100.100.200", "0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "::", "fe80::1",
-                            "febf::1", "ff02::1", "fd00:ec2::254", "::ffff:169.254.169.254", "64:ff9b::169.254.169.254", "2002:a9fe:a9fe::1"})
+    for (const char* bad : {"169.254.169.254", "169.254.0.1", "100.100.100.200", "0.0.0.0", "0.1.2.3", "224.0.0.1",
+                            "255.255.255.255", "::", "fe80::1", "febf::1", "ff02::1", "fd00:ec2::254", "::ffff:169.254.169.254",
+                            "64:ff9b::169.254.169.254", "2002:a9fe:a9fe::1"})
         EXPECT_TRUE(refuses(r, bad)) << bad;
-    for (const char* good : {"127.0.0.1", "10.0.0.1", "192.168.1.1", "8.8.8.8", "100.100.100.201", "169.253.255.255", "169.255.0.0", "::1", "fec0::1",
-                             "fd00:ec2::253", "2001:db8::1", "::ffff:10.0.0.1", "223.255.255.255"})
+    for (const char* good :
+         {"127.0.0.1", "10.0.0.1", "192.168.1.1", "8.8.8.8", "100.100.100.201", "169.253.255.255", "169.255.0.0", "::1",
+          "fec0::1", "fd00:ec2::253", "2001:db8::1", "::ffff:10.0.0.1", "223.255.255.255"})
         EXPECT_FALSE(refuses(r, good)) << good;
     AddressRules closed = rules({"10.1.0.0/16", "169.254.169.254", "fe80::/64"}, true);
-    for (const char* bad : {"127.0.0.1", "10.2.0.1", "172.31.255.255", "192.168.0.1", "100.64.0.1", "::1", "fd00::1", "::ffff:127.0.0.1", "fe80:0:0:1::1"})
+    for (const char* bad : {"127.0.0.1", "10.2.0.1", "172.31.255.255", "192.168.0.1", "100.64.0.1", "::1", "fd00::1",
+                            "::ffff:127.0.0.1", "fe80:0:0:1::1"})
         EXPECT_TRUE(refuses(closed, bad)) << bad;
-    for (const char* good : {"10.1.255.255", "169.254.169.254", "fe80::2", "172.32.0.1", "8.8.8.8"}) EXPECT_FALSE(refuses(closed, good)) << good;
+    for (const char* good : {"10.1.255.255", "169.254.169.254", "fe80::2", "172.32.0.1", "8.8.8.8"})
+        EXPECT_FALSE(refuses(closed, good)) << good;
     for (const char* wrong : {"10.0.0.0/33", "10.0.0/8", "host", "10.0.0.0/", "10.0.0.0/8x", "::/129", ""})
         EXPECT_FALSE(AddressRules::make({wrong}).ok()) << wrong;
 }
@@ -331,8 +339,9 @@ TEST(Mail, a_refusal_is_the_servers_word_4xx_or_5xx) {
         std::string prefix, reply;
         int code;
     };
-    for (auto& c : {Case{"RCPT", "450 4.2.0 greylisted\r\n", 450}, Case{"RCPT", "550 no\r\n", 550}, Case{"MAIL", "451 later\r\n", 451},
-                    Case{"MAIL", "553 never\r\n", 553}, Case{"DATA", "554 no valid recipients\r\n", 554}}) {
+    for (auto& c :
+         {Case{"RCPT", "450 4.2.0 greylisted\r\n", 450}, Case{"RCPT", "550 no\r\n", 550}, Case{"MAIL", "451 later\r\n", 451},
+          Case{"MAIL", "553 never\r\n", 553}, Case{"DATA", "554 no valid recipients\r\n", 554}}) {
         MailServer m;
         m.answers = {{c.prefix, c.reply}};
         Client client(options_with(rules()));

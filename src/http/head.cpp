@@ -53,8 +53,8 @@ std::string percent_encode(std::string_view text, bool keep_slash) {
     std::string out;
     out.reserve(text.size() + 16);
     for (char c : text) {
-        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
-                     c == '~' || (c == '/' && keep_slash);
+        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+                     c == '_' || c == '~' || (c == '/' && keep_slash);
         if (plain) {
             out.push_back(c);
         } else {
@@ -110,7 +110,8 @@ void Head::set_request(std::string_view method, std::string_view target, int min
     size_t at = 0;
     if (!target.starts_with('/')) {
         size_t scheme = target.find("://");
-        if (scheme != std::string_view::npos && target.find_first_of("/?") == scheme + 1) at = target.find_first_of("/?", scheme + 3);
+        if (scheme != std::string_view::npos && target.find_first_of("/?") == scheme + 1)
+            at = target.find_first_of("/?", scheme + 3);
     }
     if (at == std::string_view::npos) at = target.size();
     std::string_view rest = target.substr(at);

@@ -1,8 +1,9 @@
 // The head of one HTTP request: method, target and header fields, as the client sent them.
 //
 // A value type: it copies and keeps no pointer into the connection. All text lies in one string that is reused from request to
-// request, so a steady connection allocates nothing for its heads. Views handed out live as long as the Head they came from is neither
-// changed nor destroyed. Nothing here trusts the client: names and values are whatever passed the parser (RFC 9112 syntax).
+// request, so a steady connection allocates nothing for its heads. Views handed out live as long as the Head they came from is
+// neither changed nor destroyed. Nothing here trusts the client: names and values are whatever passed the parser (RFC 9112
+// syntax).
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@ public:
     std::string_view method() const { return view(method_); }
     // The request target byte for byte, e.g. "/a%20b?x=1".
     std::string_view target() const { return view(target_); }
-    // The path part of the target, still percent-encoded; "/" where the target names none. A signature is checked against this one.
+    // The path part of the target, still percent-encoded; "/" where the target names none. A signature is checked against this
+    // one.
     std::string_view raw_path() const { return view(raw_path_); }
     // What follows the first '?', still encoded; empty when there is none.
     std::string_view raw_query() const { return view(raw_query_); }
@@ -38,14 +40,16 @@ public:
 
     // Field names compare without case. header() is the first field of that name, header_all() every one, in order.
     std::optional<std::string_view> header(std::string_view name) const;
-    std::string_view header_or(std::string_view name, std::string_view otherwise = {}) const { return header(name).value_or(otherwise); }
+    std::string_view header_or(std::string_view name, std::string_view otherwise = {}) const {
+        return header(name).value_or(otherwise);
+    }
     std::vector<std::string_view> header_all(std::string_view name) const;
     Fields headers() const;
     // True when the comma-separated list in any field of that name holds the token, without case (e.g. Connection, "close").
     bool header_has_token(std::string_view name, std::string_view token) const;
 
-    int minor_version() const { return minor_version_; }  // HTTP/1.minor: 0 or 1
-    const std::string& remote() const { return remote_; }   // the client's address, "127.0.0.1:50312"; empty off the network
+    int minor_version() const { return minor_version_; }   // HTTP/1.minor: 0 or 1
+    const std::string& remote() const { return remote_; }  // the client's address, "127.0.0.1:50312"; empty off the network
 
     // Building, for the request reader.
     void clear();

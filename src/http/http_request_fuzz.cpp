@@ -1,6 +1,7 @@
-// Feeds arbitrary bytes through the request reader the server uses, twice with different cuts: both must see the same requests, the
-// bodies may not be longer than what came in, and the reader must stay within its bounds. It cannot generate long inputs (the fuzzer's
-// own bound), so the 64 KiB limits are reached only with the small head limit used here; sockets and deadlines are not in it.
+// Feeds arbitrary bytes through the request reader the server uses, twice with different cuts: both must see the same requests,
+// the bodies may not be longer than what came in, and the reader must stay within its bounds. It cannot generate long inputs (the
+// fuzzer's own bound), so the 64 KiB limits are reached only with the small head limit used here; sockets and deadlines are not
+// in it.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>

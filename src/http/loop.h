@@ -1,7 +1,8 @@
-// One thread of the server: its io_context, its connections, the handlers that other threads woke, and its deadlines. Internal to http.
+// One thread of the server: its io_context, its connections, the handlers that other threads woke, and its deadlines. Internal to
+// http.
 //
-// Deadlines: a connection only writes a number when its phase changes. The loop keeps one timer at or before the earliest of them and
-// looks at all when it fires, so an ordinary request arms nothing; a deadline is met up to `sweep_gap_ms` late.
+// Deadlines: a connection only writes a number when its phase changes. The loop keeps one timer at or before the earliest of them
+// and looks at all when it fires, so an ordinary request arms nothing; a deadline is met up to `sweep_gap_ms` late.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -57,9 +58,9 @@ private:
     int64_t date_second_ = -1;
 
     std::mutex mutex_;
-    bool closed_ = false;                               // guarded by mutex_
-    std::vector<std::shared_ptr<Waiting>> woken_;       // guarded by mutex_
-    std::vector<std::shared_ptr<Waiting>> waking_;      // the loop's thread
+    bool closed_ = false;                           // guarded by mutex_
+    std::vector<std::shared_ptr<Waiting>> woken_;   // guarded by mutex_
+    std::vector<std::shared_ptr<Waiting>> waking_;  // the loop's thread
 };
 
 }  // namespace waybill::http

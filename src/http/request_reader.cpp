@@ -34,12 +34,13 @@ struct RequestReader::Parser {
     public:
         explicit Message(Head& head) : head_(head) {
             header_limit(UINT32_MAX);  // the whole head is bounded by the reader; Beast's limit is per field
-            body_limit(boost::none);       // the handler bounds the body
+            body_limit(boost::none);   // the handler bounds the body
         }
 
     private:
         using Code = beast::error_code;
-        void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view target, int version, Code& ec) override {
+        void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view target, int version,
+                             Code& ec) override {
             ec = {};
             head_.set_request(to_std(method), to_std(target), version - 10);
         }
@@ -141,7 +142,8 @@ RequestReader::Step RequestReader::next_head() {
         if (at - line_ == 1) head_end = scanned_;
         line_ = scanned_;
     }
-    if (scanned_ > max_head_bytes_) return refuse(431, fmt::format("the request line and header fields exceed {} bytes", max_head_bytes_));
+    if (scanned_ > max_head_bytes_)
+        return refuse(431, fmt::format("the request line and header fields exceed {} bytes", max_head_bytes_));
     if (head_end == 0) return Step::need_more;
     auto& message = *parser_->message;
     for (size_t parsed = 0; !message.is_header_done();) {
@@ -218,7 +220,8 @@ RequestReader::Step RequestReader::next_body(std::string_view& piece) {
         }
         char c = buffer_[begin_++];
         bool control = static_cast<unsigned char>(c) < 0x20 && c != '\t';
-        if (++framing_bytes_ > max_framing) return chunk_fault(fmt::format("more than {} bytes of a chunk's framing", max_framing));
+        if (++framing_bytes_ > max_framing)
+            return chunk_fault(fmt::format("more than {} bytes of a chunk's framing", max_framing));
         switch (chunk_) {
             case Chunk::size: {
                 int digit = hex_value(c);

@@ -1,11 +1,11 @@
-// Turns the bytes of one connection into requests: a head, then the pieces of its body, then the next request. It does no I/O: the
-// connection puts received bytes in and asks what they amount to, so the same path is tested with any cut of the bytes and fuzzed.
+// Turns the bytes of one connection into requests: a head, then the pieces of its body, then the next request. It does no I/O:
+// the connection puts received bytes in and asks what they amount to, so the same path is tested with any cut of the bytes and
+// fuzzed.
 //
 // Boost.Beast's parser reads a head's syntax; what it leaves open is decided here: one total bound on the head, exactly one Host
-// (HTTP/1.1), no transfer coding but chunked, no content coding. Body framing is read here too: Beast 1.81 asserts, and so ends the
-// process, when a last chunk's end arrives a byte at a time. Memory is bounded: the buffer never grows past the head's limit or
-// body_window. What is refused does not depend on how the bytes were cut.
-// For one thread at a time.
+// (HTTP/1.1), no transfer coding but chunked, no content coding. Body framing is read here too: Beast 1.81 asserts, and so ends
+// the process, when a last chunk's end arrives a byte at a time. Memory is bounded: the buffer never grows past the head's limit
+// or body_window. What is refused does not depend on how the bytes were cut. For one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -76,10 +76,10 @@ private:
     size_t capacity_ = 0, begin_ = 0, end_ = 0;
     std::unique_ptr<Parser> parser_;
     Head head_;
-    bool in_head_ = false;     // a head has begun: its first byte is there
-    bool has_head_ = false;    // head_ is complete
-    size_t scanned_ = 0;       // how much of a head that is not whole yet has been looked at (before a head: empty lines dropped)
-    size_t line_ = 0;          // where in it the line begins that is being looked at
+    bool in_head_ = false;   // a head has begun: its first byte is there
+    bool has_head_ = false;  // head_ is complete
+    size_t scanned_ = 0;     // how much of a head that is not whole yet has been looked at (before a head: empty lines dropped)
+    size_t line_ = 0;        // where in it the line begins that is being looked at
     bool keep_alive_ = false;
     bool body_done_ = false;
     bool chunked_ = false;

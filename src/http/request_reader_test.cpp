@@ -54,7 +54,8 @@ Seen read_all(std::string_view bytes, size_t step, size_t max_head = 4096) {
 TEST(RequestReader, every_cut_of_the_bytes_reads_the_same) {
     std::string bytes =
         "POST /a%20b?x=1&y=%41 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nX-Empty:\r\n\r\nhello"
-        "\r\nPUT /chunked HTTP/1.1\r\nhost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1a;ext=\"q\"\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\nTrailer: t\r\n\r\n"
+        "\r\nPUT /chunked HTTP/1.1\r\nhost: h\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n3\r\nabc\r\n1a;ext=\"q\"\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\nTrailer: t\r\n\r\n"
         "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
     Seen whole = read_all(bytes, bytes.size());
     ASSERT_EQ(whole.heads.size(), 3u);
@@ -97,7 +98,8 @@ TEST(RequestReader, what_two_readers_could_read_differently_is_refused) {
 
 TEST(RequestReader, a_bad_chunk_is_found_behind_good_ones) {
     std::string head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for (const char* rest : {"3\r\nabc\r\nzz\r\n", "3\r\nabcd\r\n0\r\n\r\n", "3\r\nabc\r\n-1\r\n", "3\r\nabc\r\nfffffffffffffffff\r\n", "3\r\nabc\r\n0\r\nbad trailer\r\n\r\n"}) {
+    for (const char* rest : {"3\r\nabc\r\nzz\r\n", "3\r\nabcd\r\n0\r\n\r\n", "3\r\nabc\r\n-1\r\n",
+                             "3\r\nabc\r\nfffffffffffffffff\r\n", "3\r\nabc\r\n0\r\nbad trailer\r\n\r\n"}) {
         Seen seen = read_all(head + rest, 5);
         EXPECT_EQ(seen.refused, 400) << rest;
         ASSERT_EQ(seen.bodies.size(), 1u);
@@ -121,7 +123,8 @@ TEST(RequestReader, endless_chunk_framing_is_refused) {
 }
 
 TEST(Head, tells_the_parts_of_a_target) {
-    Head h = Head::make("GET", "/a%2Fb/%zz+c?x=1+2&flag&x=%C3%A9&=v", {{"X-One", "1"}, {"x-one", "2"}, {"Connection", "keep-alive, Close"}});
+    Head h = Head::make("GET", "/a%2Fb/%zz+c?x=1+2&flag&x=%C3%A9&=v",
+                        {{"X-One", "1"}, {"x-one", "2"}, {"Connection", "keep-alive, Close"}});
     EXPECT_EQ(h.raw_path(), "/a%2Fb/%zz+c");
     EXPECT_EQ(h.path(), "/a/b/%zz+c");
     EXPECT_EQ(h.raw_query(), "x=1+2&flag&x=%C3%A9&=v");

@@ -12,8 +12,8 @@ namespace waybill::http {
 
 struct Response {
     int status = 200;
-    // Content-Length, Transfer-Encoding, Date and Connection are the server's business and may not stand here. Names and values must
-    // not hold line breaks; the server replaces such bytes by spaces, so that no text can become a header field of its own.
+    // Content-Length, Transfer-Encoding, Date and Connection are the server's business and may not stand here. Names and values
+    // must not hold line breaks; the server replaces such bytes by spaces, so that no text can become a header field of its own.
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;
 };

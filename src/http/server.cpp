@@ -66,7 +66,8 @@ public:
         auto peer = socket_.remote_endpoint(ec);
         if (!ec) {
             bool v6 = peer.address().is_v6();
-            reader_.head().set_remote(fmt::format("{}{}{}:{}", v6 ? "[" : "", peer.address().to_string(ec), v6 ? "]" : "", peer.port()));
+            reader_.head().set_remote(
+                fmt::format("{}{}{}:{}", v6 ? "[" : "", peer.address().to_string(ec), v6 ? "]" : "", peer.port()));
         }
     }
     ~Connection() {
@@ -89,7 +90,8 @@ public:
         self->close();
     }
 
-    // --- for the loop -------------------------------------------------------------------------------------------------------------
+    // --- for the loop
+    // -------------------------------------------------------------------------------------------------------------
     int64_t deadline() const { return deadline_ms_; }
 
     void on_deadline() {
@@ -114,7 +116,8 @@ public:
         close();
     }
 
-    // --- for Exchange -------------------------------------------------------------------------------------------------------------
+    // --- for Exchange
+    // -------------------------------------------------------------------------------------------------------------
     const Head& head() const { return reader_.head(); }
     const std::shared_ptr<Loop>& loop() const { return loop_; }
     uint64_t body_bytes() const { return reader_.body_bytes(); }
@@ -342,7 +345,8 @@ private:
         out_.append("\r\n");
     }
 
-    // Whether another request may follow: only if this one's body has been taken to its end. What of it is here already is taken now.
+    // Whether another request may follow: only if this one's body has been taken to its end. What of it is here already is taken
+    // now.
     void settle_keep_alive() {
         if (!keep_alive_) return;
         keep_alive_ = refusal_status_ == 0 && !stopping_ && reader_.keep_alive();
@@ -368,7 +372,9 @@ private:
     // All three pieces in as few writes as the socket takes, nearly always one.
     Task<bool> write_all(std::string_view a, std::string_view b, std::string_view c) {
         if (broken_) co_return false;
-        iovec pieces[3] = {{const_cast<char*>(a.data()), a.size()}, {const_cast<char*>(b.data()), b.size()}, {const_cast<char*>(c.data()), c.size()}};
+        iovec pieces[3] = {{const_cast<char*>(a.data()), a.size()},
+                           {const_cast<char*>(b.data()), b.size()},
+                           {const_cast<char*>(c.data()), c.size()}};
         size_t at = 0;
         waited_ms_ = 0;
         progress_bytes_ = 0;
@@ -482,7 +488,8 @@ private:
     std::move_only_function<void()> sleeper_;  // continues the handler
 };
 
-// --- Loop ---------------------------------------------------------------------------------------------------------------------------
+// --- Loop
+// ---------------------------------------------------------------------------------------------------------------------------
 
 void Loop::run() {
     context_.run();
@@ -552,17 +559,19 @@ const std::string& Loop::date_line() {
     std::time_t now = std::time(nullptr);
     if (now != date_second_) {
         static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-        static constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+        static constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                 "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
         std::tm utc{};
         gmtime_r(&now, &utc);
-        date_line_ = fmt::format("Date: {}, {:02} {} {} {:02}:{:02}:{:02} GMT\r\n", days[utc.tm_wday], utc.tm_mday, months[utc.tm_mon],
-                                 utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+        date_line_ = fmt::format("Date: {}, {:02} {} {} {:02}:{:02}:{:02} GMT\r\n", days[utc.tm_wday], utc.tm_mday,
+                                 months[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
         date_second_ = now;
     }
     return date_line_;
 }
 
-// --- Exchange -----------------------------------------------------------------------------------------------------------------------
+// --- Exchange
+// -----------------------------------------------------------------------------------------------------------------------
 
 const Head& Exchange::head() const { return connection_.head(); }
 Task<Result<std::string>> Exchange::read_body(size_t limit) { return connection_.read_body(limit); }
@@ -583,7 +592,8 @@ Task<Woken> Exchange::suspend(Waiting& waiting, int64_t timeout_ms, bool until_s
 }
 const std::shared_ptr<Loop>& Exchange::loop() const { return connection_.loop(); }
 
-// --- Server -------------------------------------------------------------------------------------------------------------------------
+// --- Server
+// -------------------------------------------------------------------------------------------------------------------------
 
 struct Server::State {
     State(Options options_, Handler handler_) : options(std::move(options_)), handler(std::move(handler_)) {}
@@ -596,8 +606,8 @@ struct Server::State {
     std::vector<std::shared_ptr<Loop>> loops;
     std::vector<Guard> guards;
     std::vector<std::thread> threads;
-    std::unique_ptr<tcp::acceptor> acceptor;               // the first loop's thread
-    std::unique_ptr<asio::steady_timer> accept_again;      // the same
+    std::unique_ptr<tcp::acceptor> acceptor;           // the first loop's thread
+    std::unique_ptr<asio::steady_timer> accept_again;  // the same
     size_t next_loop = 0;
 
     void accept() {

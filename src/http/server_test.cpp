@@ -59,8 +59,8 @@ struct Running {
 };
 
 std::string request(std::string_view method, std::string_view target, std::string_view body) {
-    return std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
-           std::string(body);
+    return std::string(method) + " " + std::string(target) +
+           " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
 TEST(Server, answers_one_request_after_another_on_a_connection) {
@@ -84,7 +84,8 @@ TEST(Server, answers_pipelined_requests_in_order) {
     for (int i = 0; i < 50; ++i) all += request("POST", "/" + std::to_string(i), std::string(static_cast<size_t>(i) * 37, 'x'));
     std::thread sender([&] { EXPECT_TRUE(s.send(all)); });
     for (int i = 0; i < 50; ++i)
-        EXPECT_EQ(s.receive_response().second, "POST /" + std::to_string(i) + " " + std::string(static_cast<size_t>(i) * 37, 'x'));
+        EXPECT_EQ(s.receive_response().second,
+                  "POST /" + std::to_string(i) + " " + std::string(static_cast<size_t>(i) * 37, 'x'));
     sender.join();
 }
 
@@ -92,7 +93,8 @@ TEST(Server, takes_chunked_bodies) {
     Running r(echo);
     auto s = TestSocket::connect(r.port);
     for (int i = 0; i < 2; ++i) {
-        ASSERT_TRUE(s.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: t\r\n\r\n"));
+        ASSERT_TRUE(s.send(
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: t\r\n\r\n"));
         EXPECT_EQ(s.receive_response().second, "POST / abcde");
     }
 }
@@ -116,7 +118,8 @@ TEST(Server, answers_head_without_a_body_and_1_0_by_closing) {
 
 TEST(Server, malformed_requests_get_a_json_error_and_the_connection_closes) {
     Running r(echo);
-    for (const char* bytes : {"nonsense\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\nBad Header: x\r\n\r\n"}) {
+    for (const char* bytes :
+         {"nonsense\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\nBad Header: x\r\n\r\n"}) {
         auto s = TestSocket::connect(r.port);
         ASSERT_TRUE(s.send(bytes));
         std::string all = s.receive_all();
@@ -328,17 +331,19 @@ TEST(Server, another_thread_completes_a_request) {
         }
     });
     {
-        Running r([&](Exchange& exchange) -> Task<void> {
-            Completion<int> completion(exchange);
-            {
-                std::lock_guard lock(mutex);
-                queue.emplace_back(std::stoi(exchange.head().path().substr(1)), completion.sender());
-                some.notify_one();
-            }
-            auto doubled = co_await completion.wait(10'000);
-            Response response{200, {}, doubled.ok() ? std::to_string(*doubled) : doubled.error().message};
-            (void)co_await exchange.respond(std::move(response));
-        }, {}, 2);
+        Running r(
+            [&](Exchange& exchange) -> Task<void> {
+                Completion<int> completion(exchange);
+                {
+                    std::lock_guard lock(mutex);
+                    queue.emplace_back(std::stoi(exchange.head().path().substr(1)), completion.sender());
+                    some.notify_one();
+                }
+                auto doubled = co_await completion.wait(10'000);
+                Response response{200, {}, doubled.ok() ? std::to_string(*doubled) : doubled.error().message};
+                (void)co_await exchange.respond(std::move(response));
+            },
+            {}, 2);
         std::vector<std::thread> clients;
         for (int c = 0; c < 4; ++c)
             clients.emplace_back([&, c] {
@@ -435,12 +440,14 @@ TEST(Server, a_client_that_does_not_read_its_answer_is_dropped) {
     Limits limits;
     limits.progress_timeout_ms = 100;
     Gate ended;
-    Running r([&](Exchange& exchange) -> Task<void> {
-        Response response{200, {}, std::string(64 << 20, 'x')};
-        auto sent = co_await exchange.respond(std::move(response));
-        EXPECT_FALSE(sent.ok());
-        ended.open();
-    }, limits);
+    Running r(
+        [&](Exchange& exchange) -> Task<void> {
+            Response response{200, {}, std::string(64 << 20, 'x')};
+            auto sent = co_await exchange.respond(std::move(response));
+            EXPECT_FALSE(sent.ok());
+            ended.open();
+        },
+        limits);
     auto s = TestSocket::connect(r.port, 4096);
     ASSERT_TRUE(s.send(request("GET", "/", "")));
     EXPECT_TRUE(ended.wait());
@@ -514,24 +521,26 @@ TEST(Server, stop_ends_what_does_not_finish) {
     Gate one, two;
     Signal signal;
     std::vector<Completion<int>::Sender> held;
-    auto r = std::make_unique<Running>([&](Exchange& exchange) -> Task<void> {
-        if (exchange.head().path() == "/stream") {
-            (void)co_await exchange.begin_stream(200, {});
-            one.open();
-            auto never = co_await signal.wait_past(exchange, 0, 3'600'000);
+    auto r = std::make_unique<Running>(
+        [&](Exchange& exchange) -> Task<void> {
+            if (exchange.head().path() == "/stream") {
+                (void)co_await exchange.begin_stream(200, {});
+                one.open();
+                auto never = co_await signal.wait_past(exchange, 0, 3'600'000);
+                EXPECT_FALSE(never.ok());
+                co_return;
+            }
+            if (exchange.head().path() == "/body") {
+                (void)co_await exchange.read_body(1000);
+                co_return;
+            }
+            Completion<int> completion(exchange);
+            held.push_back(completion.sender());
+            two.open();
+            auto never = co_await completion.wait(3'600'000);
             EXPECT_FALSE(never.ok());
-            co_return;
-        }
-        if (exchange.head().path() == "/body") {
-            (void)co_await exchange.read_body(1000);
-            co_return;
-        }
-        Completion<int> completion(exchange);
-        held.push_back(completion.sender());
-        two.open();
-        auto never = co_await completion.wait(3'600'000);
-        EXPECT_FALSE(never.ok());
-    }, limits);
+        },
+        limits);
     auto a = TestSocket::connect(r->port), b = TestSocket::connect(r->port), c = TestSocket::connect(r->port);
     ASSERT_TRUE(a.send(request("GET", "/stream", "")));
     ASSERT_TRUE(b.send(request("GET", "/wait", "")));
@@ -570,8 +579,14 @@ TEST(Server, many_connections_of_all_manners_leave_nothing_open) {
                 switch ((c + i) % 5) {
                     case 0: s.reset(); break;
                     case 1: s.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc"); break;
-                    case 2: s.send("garbage\r\n\r\n"); s.receive_all(); break;
-                    case 3: s.send(request("POST", "/", "x")); s.reset(); break;
+                    case 2:
+                        s.send("garbage\r\n\r\n");
+                        s.receive_all();
+                        break;
+                    case 3:
+                        s.send(request("POST", "/", "x"));
+                        s.reset();
+                        break;
                     default: s.send(request("POST", "/", "x")); EXPECT_EQ(s.receive_response().second, "POST / x");
                 }
             }

@@ -1,4 +1,5 @@
-// Plain blocking sockets on loopback, for tests that need exact bytes on a connection. Every wait ends after ten seconds, as a failed test.
+// Plain blocking sockets on loopback, for tests that need exact bytes on a connection. Every wait ends after ten seconds, as a
+// failed test.
 #pragma once
 
 #include <arpa/inet.h>

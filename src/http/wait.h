@@ -1,10 +1,11 @@
 // How a request handler waits for another thread.
 //
-// Completion<T>: one answer for one handler. The handler makes it, gives the Sender away (to the sequencer, with a command), and waits.
-// Signal: a number that only grows; every handler that waits for it to pass its own mark wakes when it does (server-sent events).
+// Completion<T>: one answer for one handler. The handler makes it, gives the Sender away (to the sequencer, with a command), and
+// waits. Signal: a number that only grows; every handler that waits for it to pass its own mark wakes when it does (server-sent
+// events).
 //
-// Wakers may be any thread and never block on a handler. What wakes many handlers of one thread at once costs one wake-up of that thread.
-// A Sender may outlive the handler, the connection and the server: completing it then does nothing.
+// Wakers may be any thread and never block on a handler. What wakes many handlers of one thread at once costs one wake-up of that
+// thread. A Sender may outlive the handler, the connection and the server: completing it then does nothing.
 #pragma once
 
 #include <atomic>
@@ -53,7 +54,8 @@ class Completion {
     };
 
 public:
-    // Moves, never copies. Destroyed without an answer it completes with `unavailable`, so no handler waits for a command that was lost.
+    // Moves, never copies. Destroyed without an answer it completes with `unavailable`, so no handler waits for a command that
+    // was lost.
     class Sender {
     public:
         Sender() = default;
@@ -74,7 +76,8 @@ public:
 
     private:
         void abandon() {
-            if (auto shared = std::exchange(shared_, nullptr)) shared->settle(unavailable("the request was dropped before it was answered"));
+            if (auto shared = std::exchange(shared_, nullptr))
+                shared->settle(unavailable("the request was dropped before it was answered"));
         }
         std::shared_ptr<Shared> shared_;
     };
@@ -113,8 +116,8 @@ public:
     void notify(uint64_t value);
     uint64_t value() const { return value_.load(std::memory_order_acquire); }
 
-    // Returns the number once it is greater than `value`, or as it is after timeout_ms; `unavailable` when the server stops. The Signal
-    // must outlive the server.
+    // Returns the number once it is greater than `value`, or as it is after timeout_ms; `unavailable` when the server stops. The
+    // Signal must outlive the server.
     Task<Result<uint64_t>> wait_past(Exchange& exchange, uint64_t value, int64_t timeout_ms);
 
 private:

@@ -43,13 +43,17 @@ AwsError aws_error(const Error& error, Protocol protocol) {
     bool query = protocol == Protocol::query;
     switch (error.kind) {
         case ErrorKind::invalid: return {query ? "ValidationError" : "ValidationException", error.message, 400, Fault::sender};
-        case ErrorKind::not_found: return {query ? "ResourceNotFound" : "ResourceNotFoundException", error.message, query ? 404 : 400, Fault::sender};
-        case ErrorKind::conflict: return {query ? "Conflict" : "ConflictException", error.message, query ? 409 : 400, Fault::sender};
+        case ErrorKind::not_found:
+            return {query ? "ResourceNotFound" : "ResourceNotFoundException", error.message, query ? 404 : 400, Fault::sender};
+        case ErrorKind::conflict:
+            return {query ? "Conflict" : "ConflictException", error.message, query ? 409 : 400, Fault::sender};
         // Clients repeat what is throttled, with backoff (AWS SDKs' standard retry mode).
         case ErrorKind::overloaded: return {query ? "Throttling" : "ThrottlingException", error.message, 400, Fault::sender};
-        case ErrorKind::unavailable: return {query ? "ServiceUnavailable" : "ServiceUnavailableException", error.message, 503, Fault::receiver};
+        case ErrorKind::unavailable:
+            return {query ? "ServiceUnavailable" : "ServiceUnavailableException", error.message, 503, Fault::receiver};
         case ErrorKind::corrupt: return {"InternalFailure", error.message, 500, Fault::receiver};
-        case ErrorKind::unsupported: return {query ? "UnsupportedOperation" : "UnsupportedOperationException", error.message, 400, Fault::sender};
+        case ErrorKind::unsupported:
+            return {query ? "UnsupportedOperation" : "UnsupportedOperationException", error.message, 400, Fault::sender};
     }
     return {"InternalFailure", error.message, 500, Fault::receiver};
 }
@@ -57,15 +61,19 @@ AwsError aws_error(const Error& error, Protocol protocol) {
 AwsError unknown_operation(const AwsRequest& request) {
     std::string service = request.service.empty() ? "this service" : request.service;
     if (request.protocol == Protocol::query)
-        return {"InvalidAction", fmt::format("The action {} is not valid for {}: it is not an operation that Waybill answers.", request.operation, service),
+        return {"InvalidAction",
+                fmt::format("The action {} is not valid for {}: it is not an operation that Waybill answers.", request.operation,
+                            service),
                 400, Fault::sender};
-    return {"UnknownOperationException", fmt::format("The operation {} of {} is not one that Waybill answers.", request.operation, service),
+    return {"UnknownOperationException",
+            fmt::format("The operation {} of {} is not one that Waybill answers.", request.operation, service),
             request.protocol == Protocol::rpc_v2_cbor ? 404 : 400, Fault::sender};
 }
 
 AwsError unknown_operation(const AwsRequest& request, std::string_view method, std::string_view path) {
     std::string service = request.service.empty() ? "this service" : request.service;
-    return {"UnknownOperationException", fmt::format("{} {} is not an operation of {} that Waybill answers.", method, path, service), 404, Fault::sender};
+    return {"UnknownOperationException",
+            fmt::format("{} {} is not an operation of {} that Waybill answers.", method, path, service), 404, Fault::sender};
 }
 
 http::Response error_answer(const AwsRequest& request, const AwsError& error, std::string_view request_id) {
@@ -82,7 +90,9 @@ http::Response error_answer(const AwsRequest& request, const AwsError& error, st
         }
         case Protocol::query:
             body = fmt::format(
-                "<ErrorResponse xmlns=\"{}\"><Error><Type>{}</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{}</RequestId></ErrorResponse>",
+                "<ErrorResponse "
+                "xmlns=\"{}\"><Error><Type>{}</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{}</RequestId></"
+                "ErrorResponse>",
                 xml_namespace(request.service), fault, xml_text(query_code), xml_text(error.message), xml_text(request_id));
             break;
         case Protocol::rpc_v2_cbor:
@@ -108,7 +118,8 @@ http::Response json_answer(const AwsRequest& request, std::string json, std::str
 http::Response query_answer(const AwsRequest& request, std::string_view result_xml, std::string_view request_id) {
     std::string body = fmt::format("<{}Response xmlns=\"{}\">", request.operation, xml_namespace(request.service));
     if (!result_xml.empty()) body += fmt::format("<{0}Result>{1}</{0}Result>", request.operation, result_xml);
-    body += fmt::format("<ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata></{}Response>", xml_text(request_id), request.operation);
+    body += fmt::format("<ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata></{}Response>", xml_text(request_id),
+                        request.operation);
     return answer(Protocol::query, 200, std::move(body), request_id);
 }
 
@@ -156,7 +167,9 @@ void cbor_text(std::string& out, std::string_view text) {
 http::Response caller_identity_answer(const AwsRequest& request, std::string_view account, std::string_view request_id) {
     std::string arn = fmt::format("arn:aws:iam::{}:root", account);
     if (request.protocol == Protocol::query)
-        return query_answer(request, fmt::format("<Arn>{}</Arn><UserId>{}</UserId><Account>{}</Account>", xml_text(arn), xml_text(account), xml_text(account)),
+        return query_answer(request,
+                            fmt::format("<Arn>{}</Arn><UserId>{}</UserId><Account>{}</Account>", xml_text(arn), xml_text(account),
+                                        xml_text(account)),
                             request_id);
     std::string json;
     JsonWriter(json).begin_object().key("Account").text(account).key("Arn").text(arn).key("UserId").text(account).end_object();

@@ -1,5 +1,5 @@
-// AWS's error codes, and how each protocol carries an error or an answer. The only place that knows the codes: services return Error
-// (base/result.h) or, where AWS has a name of its own for what happened, an AwsError. Pure; any thread.
+// AWS's error codes, and how each protocol carries an error or an answer. The only place that knows the codes: services return
+// Error (base/result.h) or, where AWS has a name of its own for what happened, an AwsError. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -18,7 +18,8 @@ struct AwsError {
     std::string message;
     int status = 400;
     Fault fault = Fault::sender;
-    // The code older clients of the same service know (SQS, CloudWatch: "AWS.SimpleQueueService.NonExistentQueue"); empty: the same.
+    // The code older clients of the same service know (SQS, CloudWatch: "AWS.SimpleQueueService.NonExistentQueue"); empty: the
+    // same.
     std::string query_code = {};
 };
 
@@ -42,8 +43,8 @@ std::string xml_text(std::string_view text);
 // CBOR (RFC 8949) text string, for small answers.
 void cbor_text(std::string& out, std::string_view text);
 
-// STS GetCallerIdentity, which many clients call first; query and json. The caller is shown as the account's root, which is what every
-// access key of a local server is.
+// STS GetCallerIdentity, which many clients call first; query and json. The caller is shown as the account's root, which is what
+// every access key of a local server is.
 http::Response caller_identity_answer(const AwsRequest& request, std::string_view account, std::string_view request_id);
 
 }  // namespace waybill::wire

@@ -36,17 +36,23 @@ constexpr Name targets[] = {
 
 // Query: Version names the service where the signature does not.
 constexpr Name versions[] = {
-    {"2010-03-31", "sns"}, {"2010-08-01", "monitoring"}, {"2012-11-05", "sqs"}, {"2011-06-15", "sts"}, {"2010-05-08", "iam"}, {"2010-05-15", "cloudformation"},
+    {"2010-03-31", "sns"}, {"2010-08-01", "monitoring"}, {"2012-11-05", "sqs"},
+    {"2011-06-15", "sts"}, {"2010-05-08", "iam"},        {"2010-05-15", "cloudformation"},
 };
 
 // rest-json: how a service's paths begin (service models, requestUri).
 constexpr Name paths[] = {
-    {"/2015-03-31/functions", "lambda"},   {"/2015-03-31/event-source-mappings", "lambda"},
-    {"/2014-11-13/functions", "lambda"},   {"/2021-10-31/functions", "lambda"},
-    {"/2017-03-31/tags", "lambda"},        {"/2017-10-31/functions", "lambda"},
-    {"/2019-09-25/functions", "lambda"},   {"/2019-09-30/functions", "lambda"},
+    {"/2015-03-31/functions", "lambda"},
+    {"/2015-03-31/event-source-mappings", "lambda"},
+    {"/2014-11-13/functions", "lambda"},
+    {"/2021-10-31/functions", "lambda"},
+    {"/2017-03-31/tags", "lambda"},
+    {"/2017-10-31/functions", "lambda"},
+    {"/2019-09-25/functions", "lambda"},
+    {"/2019-09-30/functions", "lambda"},
     {"/2016-08-19/account-settings", "lambda"},
-    {"/schedules", "scheduler"},           {"/schedule-groups", "scheduler"},
+    {"/schedules", "scheduler"},
+    {"/schedule-groups", "scheduler"},
     {"/v1/pipes", "pipes"},
 };
 
@@ -105,7 +111,8 @@ std::optional<AwsRequest> recognise_aws_request(const http::Head& head, std::str
         request.access_key_id = scope->access_key_id;
         request.region = scope->region;
         request.scope_service = scope->service;
-        bool digits = std::all_of(scope->access_key_id.begin(), scope->access_key_id.end(), [](char c) { return c >= '0' && c <= '9'; });
+        bool digits =
+            std::all_of(scope->access_key_id.begin(), scope->access_key_id.end(), [](char c) { return c >= '0' && c <= '9'; });
         if (digits && scope->access_key_id.size() == 12) request.account = scope->access_key_id;
     }
     std::string_view type = head.header_or("Content-Type");

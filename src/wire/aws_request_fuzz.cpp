@@ -1,7 +1,7 @@
-// Arbitrary heads and bodies through what the AWS door does before any service sees them: recognition, verification, the answers to
-// unknown operations and to errors. The input is lines "name: value" after a first line "METHOD target", then an empty line and the body.
-// It cannot generate a signature that verifies (that needs the secret), so what follows a good signature is not reached: one must never
-// be found, and that is asserted.
+// Arbitrary heads and bodies through what the AWS door does before any service sees them: recognition, verification, the answers
+// to unknown operations and to errors. The input is lines "name: value" after a first line "METHOD target", then an empty line
+// and the body. It cannot generate a signature that verifies (that needs the secret), so what follows a good signature is not
+// reached: one must never be found, and that is asserted.
 #include <cstdint>
 #include <string_view>
 

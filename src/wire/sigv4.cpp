@@ -22,7 +22,8 @@ using Key = SigningKeys::Key;
 Key hmac(std::string_view key, std::string_view text) {
     Key out{};
     unsigned size = 0;
-    auto* done = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()), text.size(), out.data(), &size);
+    auto* done = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()),
+                      text.size(), out.data(), &size);
     ASSERT(done && size == out.size());
     return out;
 }
@@ -46,7 +47,8 @@ std::string compact_time(TimeMs now) {
 
 std::optional<TimeMs> parse_compact_time(std::string_view t) {
     if (t.size() != 16 || t[8] != 'T' || t[15] != 'Z') return std::nullopt;
-    return parse_time(fmt::format("{}-{}-{}T{}:{}:{}Z", t.substr(0, 4), t.substr(4, 2), t.substr(6, 2), t.substr(9, 2), t.substr(11, 2), t.substr(13, 2)));
+    return parse_time(fmt::format("{}-{}-{}T{}:{}:{}Z", t.substr(0, 4), t.substr(4, 2), t.substr(6, 2), t.substr(9, 2),
+                                  t.substr(11, 2), t.substr(13, 2)));
 }
 
 // RFC 3986, 5.2.4, with empty segments dropped too: every service but S3 signs the path so.
@@ -99,7 +101,8 @@ std::string canonical_query(std::string_view raw, bool as_sent) {
         if (as_sent)
             pairs.emplace_back(key, value);
         else
-            pairs.emplace_back(http::percent_encode(http::percent_decode(key, false), false), http::percent_encode(http::percent_decode(value, false), false));
+            pairs.emplace_back(http::percent_encode(http::percent_decode(key, false), false),
+                               http::percent_encode(http::percent_decode(value, false), false));
     }
     std::sort(pairs.begin(), pairs.end());
     std::string out;
@@ -148,7 +151,8 @@ std::string_view part_of(std::string_view authorization, std::string_view name) 
         authorization.remove_prefix(std::min(authorization.size(), piece.size() + 1));
         while (!piece.empty() && piece.front() == ' ') piece.remove_prefix(1);
         while (!piece.empty() && piece.back() == ' ') piece.remove_suffix(1);
-        if (piece.size() > name.size() && piece.starts_with(name) && piece[name.size()] == '=') return piece.substr(name.size() + 1);
+        if (piece.size() > name.size() && piece.starts_with(name) && piece[name.size()] == '=')
+            return piece.substr(name.size() + 1);
     }
     return {};
 }
@@ -161,13 +165,16 @@ std::variant<Given, SignatureRefusal> read_signature(const http::Head& head) {
     auto authorization = head.header("Authorization");
     if (authorization) {
         if (!authorization->starts_with(algorithm))
-            return incomplete(fmt::format("Unsupported authorization: the Authorization header must begin with '{}'.", algorithm));
+            return incomplete(
+                fmt::format("Unsupported authorization: the Authorization header must begin with '{}'.", algorithm));
         std::string missing;
         for (std::string_view name : {"Credential", "Signature", "SignedHeaders"})
-            if (part_of(*authorization, name).empty()) missing += fmt::format("Authorization header requires '{}' parameter. ", name);
+            if (part_of(*authorization, name).empty())
+                missing += fmt::format("Authorization header requires '{}' parameter. ", name);
         if (!missing.empty()) return incomplete(missing + "Authorization is incomplete.");
         if (!read_credential(part_of(*authorization, "Credential"), g.access_key_id, g.date, g.region, g.service))
-            return incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/aws4_request.");
+            return incomplete(
+                "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/aws4_request.");
         g.signed_headers = part_of(*authorization, "SignedHeaders");
         g.signature = part_of(*authorization, "Signature");
         auto time = head.header("X-Amz-Date");
@@ -176,9 +183,11 @@ std::variant<Given, SignatureRefusal> read_signature(const http::Head& head) {
         g.session_token = head.header_or("X-Amz-Security-Token");
     } else if (is_presigned(head)) {
         g.presigned = true;
-        if (head.query("X-Amz-Algorithm") != algorithm) return incomplete(fmt::format("X-Amz-Algorithm only supports {}.", algorithm));
+        if (head.query("X-Amz-Algorithm") != algorithm)
+            return incomplete(fmt::format("X-Amz-Algorithm only supports {}.", algorithm));
         if (!read_credential(head.query("X-Amz-Credential").value_or(""), g.access_key_id, g.date, g.region, g.service))
-            return incomplete("X-Amz-Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/aws4_request.");
+            return incomplete(
+                "X-Amz-Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/aws4_request.");
         g.signed_headers = head.query("X-Amz-SignedHeaders").value_or("");
         g.signature = head.query("X-Amz-Signature").value_or("");
         g.time = head.query("X-Amz-Date").value_or("");
@@ -192,9 +201,11 @@ std::variant<Given, SignatureRefusal> read_signature(const http::Head& head) {
     } else {
         return SignatureRefusal{SignatureFault::missing, "Missing Authentication Token"};
     }
-    if (g.signature.size() != 64 || g.signed_headers.empty()) return incomplete("The signature must be 64 hexadecimal digits, and name its signed headers.");
+    if (g.signature.size() != 64 || g.signed_headers.empty())
+        return incomplete("The signature must be 64 hexadecimal digits, and name its signed headers.");
     if (g.time.size() != 16 || !std::string_view(g.time).starts_with(g.date))
-        return incomplete(fmt::format("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date: '{}' != '{}'.", g.date, g.time));
+        return incomplete(fmt::format(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date: '{}' != '{}'.", g.date, g.time));
     return g;
 }
 
@@ -212,10 +223,12 @@ std::string sha256_hex(std::string_view bytes) {
     return to_hex({reinterpret_cast<const char*>(digest), sizeof digest});
 }
 
-Canonical canonical_request(std::string_view method, std::string_view raw_path, std::string_view raw_query, const http::Head::Fields& headers,
-                            std::string_view payload_hash, std::string_view service, bool query_as_sent) {
+Canonical canonical_request(std::string_view method, std::string_view raw_path, std::string_view raw_query,
+                            const http::Head::Fields& headers, std::string_view payload_hash, std::string_view service,
+                            bool query_as_sent) {
     // S3 signs the path as it is sent; the others sign that encoded once more, so "/a%20b" is signed as "/a%2520b".
-    std::string path = service == "s3" ? std::string(raw_path.empty() ? "/" : raw_path) : http::percent_encode(without_dot_segments(raw_path), true);
+    std::string path = service == "s3" ? std::string(raw_path.empty() ? "/" : raw_path)
+                                       : http::percent_encode(without_dot_segments(raw_path), true);
     std::map<std::string, std::string> values;
     for (auto& [name, value] : headers) {
         auto [place, first] = values.try_emplace(lower(name));
@@ -233,7 +246,8 @@ Canonical canonical_request(std::string_view method, std::string_view raw_path, 
     return canonical;
 }
 
-SigningKeys::Key SigningKeys::get(const Credentials& credentials, std::string_view date, std::string_view region, std::string_view service) {
+SigningKeys::Key SigningKeys::get(const Credentials& credentials, std::string_view date, std::string_view region,
+                                  std::string_view service) {
     std::string name = fmt::format("{}\n{}\n{}\n{}", sha256_hex(credentials.secret_key.reveal()), date, region, service);
     {
         std::lock_guard lock(mutex_);
@@ -258,11 +272,13 @@ std::optional<CredentialScope> credential_scope_of(const http::Head& head) {
     return scope;
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> sign(const Signable& request, const Credentials& credentials, std::string_view region,
-                                                              std::string_view service, TimeMs now, SigningKeys& keys) {
+Result<std::vector<std::pair<std::string, std::string>>> sign(const Signable& request, const Credentials& credentials,
+                                                              std::string_view region, std::string_view service, TimeMs now,
+                                                              SigningKeys& keys) {
     std::string_view url = request.url;
     size_t scheme_end = url.find("://");
-    if (scheme_end == std::string_view::npos) return invalid(fmt::format("'{}' cannot be signed: it is not an http or https URL", url));
+    if (scheme_end == std::string_view::npos)
+        return invalid(fmt::format("'{}' cannot be signed: it is not an http or https URL", url));
     std::string scheme = lower(url.substr(0, scheme_end));
     std::string_view rest = url.substr(scheme_end + 3);
     rest = rest.substr(0, rest.find('#'));
@@ -281,7 +297,8 @@ Result<std::vector<std::pair<std::string, std::string>>> sign(const Signable& re
     http::Head::Fields fields;
     bool has_host = false;
     for (auto& [name, value] : request.headers) {
-        if (http::same_name(name, "Expect") || http::same_name(name, "User-Agent") || http::same_name(name, "X-Amzn-Trace-Id")) continue;
+        if (http::same_name(name, "Expect") || http::same_name(name, "User-Agent") || http::same_name(name, "X-Amzn-Trace-Id"))
+            continue;
         if (http::same_name(name, "Host")) has_host = true;
         if (http::same_name(name, "X-Amz-Content-Sha256")) hash = value;
         fields.emplace_back(name, value);
@@ -294,13 +311,14 @@ Result<std::vector<std::pair<std::string, std::string>>> sign(const Signable& re
     std::string scope = fmt::format("{}/{}/{}/aws4_request", time.substr(0, 8), region, service);
     Key key = keys.get(credentials, time.substr(0, 8), region, service);
     Key signature = hmac(view(key), string_to_sign(time, scope, canonical));
-    added.emplace_back("Authorization", fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}", algorithm, credentials.access_key_id, scope,
-                                                    canonical.signed_headers, to_hex(view(signature))));
+    added.emplace_back("Authorization",
+                       fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}", algorithm, credentials.access_key_id,
+                                   scope, canonical.signed_headers, to_hex(view(signature))));
     return added;
 }
 
-Result<void> sign(http::ClientRequest& request, const Credentials& credentials, std::string_view region, std::string_view service, TimeMs now,
-                  SigningKeys& keys) {
+Result<void> sign(http::ClientRequest& request, const Credentials& credentials, std::string_view region, std::string_view service,
+                  TimeMs now, SigningKeys& keys) {
     std::erase_if(request.headers, [](auto& field) {
         for (std::string_view name : {"Authorization", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256"})
             if (http::same_name(field.first, name)) return true;
@@ -316,27 +334,33 @@ AwsError aws_error(const SignatureRefusal& refusal, Protocol protocol) {
     bool query = protocol == Protocol::query;
     int status = query || protocol == Protocol::rest_json ? 403 : 400;
     switch (refusal.fault) {
-        case SignatureFault::missing: return {query ? "MissingAuthenticationToken" : "MissingAuthenticationTokenException", refusal.message, status};
-        case SignatureFault::incomplete: return {query ? "IncompleteSignature" : "IncompleteSignatureException", refusal.message, query ? 400 : status};
-        case SignatureFault::unknown_key: return {query ? "InvalidClientTokenId" : "UnrecognizedClientException", refusal.message, status};
-        case SignatureFault::mismatch: return {query ? "SignatureDoesNotMatch" : "InvalidSignatureException", refusal.message, status};
+        case SignatureFault::missing:
+            return {query ? "MissingAuthenticationToken" : "MissingAuthenticationTokenException", refusal.message, status};
+        case SignatureFault::incomplete:
+            return {query ? "IncompleteSignature" : "IncompleteSignatureException", refusal.message, query ? 400 : status};
+        case SignatureFault::unknown_key:
+            return {query ? "InvalidClientTokenId" : "UnrecognizedClientException", refusal.message, status};
+        case SignatureFault::mismatch:
+            return {query ? "SignatureDoesNotMatch" : "InvalidSignatureException", refusal.message, status};
         case SignatureFault::expired: return {query ? "RequestExpired" : "RequestExpiredException", refusal.message, status};
     }
     return {"InternalFailure", refusal.message, 500, Fault::receiver};
 }
 
-std::variant<Caller, SignatureRefusal> verify(const http::Head& head, std::string_view body, const FindCredentials& find, TimeMs now, SigningKeys& keys) {
+std::variant<Caller, SignatureRefusal> verify(const http::Head& head, std::string_view body, const FindCredentials& find,
+                                              TimeMs now, SigningKeys& keys) {
     auto read = read_signature(head);
     if (auto* refusal = std::get_if<SignatureRefusal>(&read)) return std::move(*refusal);
     Given& g = std::get<Given>(read);
     auto refuse = [](SignatureFault fault, std::string message) { return SignatureRefusal{fault, std::move(message)}; };
 
     auto time = parse_compact_time(g.time);
-    if (!time) return refuse(SignatureFault::incomplete, fmt::format("'{}' is not a date in the form YYYYMMDD'T'HHMMSS'Z'.", g.time));
+    if (!time)
+        return refuse(SignatureFault::incomplete, fmt::format("'{}' is not a date in the form YYYYMMDD'T'HHMMSS'Z'.", g.time));
     TimeMs latest = *time + (g.presigned ? g.expires_ms : 0) + (g.presigned ? 0 : max_clock_skew_ms);
     if (*time > now + max_clock_skew_ms)
-        return refuse(SignatureFault::expired, fmt::format("Signature not yet current: {} is still later than {} ({} + 5 min.)", g.time,
-                                                           compact_time(now + max_clock_skew_ms), compact_time(now)));
+        return refuse(SignatureFault::expired, fmt::format("Signature not yet current: {} is still later than {} ({} + 5 min.)",
+                                                           g.time, compact_time(now + max_clock_skew_ms), compact_time(now)));
     if (latest < now) {
         if (g.presigned) return refuse(SignatureFault::expired, "Request has expired");
         return refuse(SignatureFault::expired, fmt::format("Signature expired: {} is now earlier than {} ({} - 5 min.)", g.time,
@@ -353,7 +377,8 @@ std::variant<Caller, SignatureRefusal> verify(const http::Head& head, std::strin
         list.remove_prefix(std::min(list.size(), name.size() + 1));
         names.insert(lower(name));
     }
-    if (!names.contains("host")) return refuse(SignatureFault::mismatch, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
+    if (!names.contains("host"))
+        return refuse(SignatureFault::mismatch, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
     for (std::string_view must : {"x-amz-target", "x-amz-date", "x-amz-content-sha256"})
         if (head.header(must) && !names.contains(must))
             return refuse(SignatureFault::mismatch, fmt::format("'{}' must be a 'SignedHeader' in the AWS Authorization.", must));
@@ -364,7 +389,8 @@ std::variant<Caller, SignatureRefusal> verify(const http::Head& head, std::strin
     std::string hash = sha256_hex(body);
     if (auto declared = head.header("X-Amz-Content-Sha256")) {
         if (*declared != unsigned_payload && !equal_in_constant_time(*declared, hash))
-            return refuse(SignatureFault::mismatch, "The provided 'x-amz-content-sha256' header does not match what was computed.");
+            return refuse(SignatureFault::mismatch,
+                          "The provided 'x-amz-content-sha256' header does not match what was computed.");
         hash = *declared;
     } else if (g.presigned && g.service == "s3") {
         hash = unsigned_payload;
@@ -373,13 +399,15 @@ std::variant<Caller, SignatureRefusal> verify(const http::Head& head, std::strin
     std::string scope = fmt::format("{}/{}/{}/aws4_request", g.date, g.region, g.service);
     bool matches = false;
     for (bool as_sent : {false, true}) {  // some clients sign a query just as they wrote it
-        Canonical canonical = canonical_request(head.method(), head.raw_path(), head.raw_query(), fields, hash, g.service, as_sent);
+        Canonical canonical =
+            canonical_request(head.method(), head.raw_path(), head.raw_query(), fields, hash, g.service, as_sent);
         std::string expected = to_hex(view(hmac(view(key), string_to_sign(g.time, scope, canonical))));
         matches |= equal_in_constant_time(expected, g.signature) && canonical.signed_headers.size() == g.signed_headers.size();
     }
     if (!matches)
         return refuse(SignatureFault::mismatch,
-                      "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing "
+                      "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
+                      "Access Key and signing "
                       "method. Consult the service documentation for details.");
     return Caller{g.access_key_id, g.region, g.service, g.presigned};
 }

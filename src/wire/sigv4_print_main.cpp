@@ -1,5 +1,5 @@
-// For tests/sigv4_botocore.py: signs and verifies what it reads, so that another implementation can be held against this one. Each line
-// of standard input is one case, fields in hexadecimal between spaces ("-" is empty):
+// For tests/sigv4_botocore.py: signs and verifies what it reads, so that another implementation can be held against this one.
+// Each line of standard input is one case, fields in hexadecimal between spaces ("-" is empty):
 //   sign   method url body region service access secret token time_ms {name value}…   → the Authorization field
 //   verify method target body access secret token time_ms {name value}…              → "ok", or the refusal
 #include <charconv>

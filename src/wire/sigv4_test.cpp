@@ -42,14 +42,18 @@ TEST(Sigv4, paths_are_encoded_twice_except_for_s3) {
 }
 
 TEST(Sigv4, the_canonical_form_sorts_folds_and_joins) {
-    Canonical c = canonical_request("POST", "/", "b=2&a=1&a=%2f&=x", {{"X-B", "  two   words "}, {"x-a", "1"}, {"X-b", ""}, {"Host", "h"}}, "hash", "events");
+    Canonical c = canonical_request("POST", "/", "b=2&a=1&a=%2f&=x",
+                                    {{"X-B", "  two   words "}, {"x-a", "1"}, {"X-b", ""}, {"Host", "h"}}, "hash", "events");
     EXPECT_EQ(c.text, "POST\n/\n=x&a=%2F&a=1&b=2\nhost:h\nx-a:1\nx-b:two words,\n\nhost;x-a;x-b\nhash");
     EXPECT_EQ(c.signed_headers, "host;x-a;x-b");
 }
 
 // A request as it arrives, signed by us.
 struct Arrived {
-    http::ClientRequest request{"POST", "http://127.0.0.1:4566/x?q=1", {{"Content-Type", "application/x-amz-json-1.1"}, {"X-Amz-Target", "AWSEvents.PutEvents"}}, "{}"};
+    http::ClientRequest request{"POST",
+                                "http://127.0.0.1:4566/x?q=1",
+                                {{"Content-Type", "application/x-amz-json-1.1"}, {"X-Amz-Target", "AWSEvents.PutEvents"}},
+                                "{}"};
     Credentials credentials = example;
     TimeMs signed_at = example_time, now = example_time;
     SigningKeys keys;
@@ -61,7 +65,8 @@ struct Arrived {
         return http::Head::make(request.method, target, fields);
     }
     std::variant<Caller, SignatureRefusal> check(const http::Head& head, std::string_view body = "{}") {
-        return verify(head, body, [&](std::string_view key) { return key == example.access_key_id ? &example : nullptr; }, now, keys);
+        return verify(
+            head, body, [&](std::string_view key) { return key == example.access_key_id ? &example : nullptr; }, now, keys);
     }
     SignatureFault fault(const http::Head& head, std::string_view body = "{}") {
         auto result = check(head, body);
@@ -142,7 +147,8 @@ TEST(Sigv4, time_is_five_minutes_either_way) {
         EXPECT_EQ(a.fault(a.head()), SignatureFault::expired);
     }
     a.now = example_time + max_clock_skew_ms + 1000;
-    EXPECT_EQ(std::get<1>(a.check(a.head())).message, "Signature expired: 20150830T123600Z is now earlier than 20150830T123601Z (20150830T124101Z - 5 min.)");
+    EXPECT_EQ(std::get<1>(a.check(a.head())).message,
+              "Signature expired: 20150830T123600Z is now earlier than 20150830T123601Z (20150830T124101Z - 5 min.)");
 }
 
 TEST(Sigv4, what_names_the_operation_must_be_signed) {
