@@ -190,8 +190,7 @@ def call(step, command, cwd=ROOT, **environment):
 def build(preset, targets):
     """Work of a step that builds; it counts only when it fails."""
     def work(step):
-        names = targets() if callable(targets) else targets
-        status, _ = call(step, [ROOT / "scripts" / "build", preset, *names], WAYBILL_BUILD_DIR=f"build/{preset}")
+        status, _ = call(step, [ROOT / "scripts" / "build", preset, *targets], WAYBILL_BUILD_DIR=f"build/{preset}")
         return 0, int(status != 0)
     return work
 
@@ -205,22 +204,33 @@ def sanitizer_options():
             "TSAN_SYMBOLIZER_PATH": "/usr/lib/llvm-19/bin/llvm-symbolizer"}
 
 
-def unit_test_names():
-    """Modules that have tests, as CMakeLists.txt finds them."""
-    return sorted({p.parent.name for p in (ROOT / "src").glob("*/*_test.cpp")})
+def threaded_tests():
+    return [f"{module}_test" for module in THREADED if list((ROOT / "src" / module).glob("*_test.cpp"))]
+
+
+def add_registered_tests(plan):
+    """Work that asks ctest what the build registered and adds a step for each: CMakeLists.txt alone says which tests there are."""
+    def work(step):
+        listed = subprocess.run(["ctest", "--test-dir", BUILD / "asan", "--show-only=json-v1"], check=True, capture_output=True, text=True)
+        for test in json.loads(listed.stdout)["tests"]:
+            command = [pathlib.Path(test["command"][0]), *test["command"][1:]]
+            folder = next((p["value"] for p in test.get("properties", ()) if p["name"] == "WORKING_DIRECTORY"), ROOT)
+            run = google_test(command[0]) if command[0].is_relative_to(BUILD) else node(command, folder)
+            plan.add(Step("unit", test["name"], run))
+        return 0, 0
+    return work
 
 
 def fuzzer_sources():
     return sorted((ROOT / "src").glob("*/*_fuzz.cpp"))
 
 
-def google_test(preset, module):
+def google_test(program):
     """Work that runs one GoogleTest program and counts its cases from its own report."""
     def work(step):
-        report = LOGS / f"{preset}-{module}.json"
+        report = step.log.with_suffix(".json")
         report.unlink(missing_ok=True)
-        status, _ = call(step, [BUILD / preset / f"{module}_test", f"--gtest_output=json:{report}", "--gtest_brief=1"],
-                         **sanitizer_options())
+        status, _ = call(step, [program, f"--gtest_output=json:{report}", "--gtest_brief=1"], **sanitizer_options())
         passed = failed = 0
         if report.exists():
             for suite in json.loads(report.read_text())["testsuites"]:
@@ -267,14 +277,14 @@ def python_test(path):
 
 
 def count_node(status, text):
-    """Counts of node's test runner in either of its two reports, or of a plain closing line; else the exit status is one test."""
+    """Counts of node's test runner in either of its two reports, or of lines that begin with ok or FAIL; else the exit status is one."""
     def last(pattern):
         found = re.findall(pattern, text, re.MULTILINE)
         return found[-1] if found else None
     passed, failed = last(r"^(?:#|ℹ) pass (\d+)$"), last(r"^(?:#|ℹ) fail (\d+)$")
     if passed is None:
-        plain = last(r"^(\d+) passed, (\d+) failed$")
-        passed, failed = plain if plain else (int(status == 0), int(status != 0))
+        each = re.findall(r"^(ok|FAIL) ", text, re.MULTILINE)
+        passed, failed = (each.count("ok"), each.count("FAIL")) if each else (int(status == 0), int(status != 0))
     skipped = sum(int(last(rf"^(?:#|ℹ) {kind} (\d+)$") or 0) for kind in ("cancelled", "skipped", "todo"))
     passed, failed = int(passed), int(failed or 0) + skipped
     if status != 0 and failed == 0 or passed + failed == 0:
@@ -284,7 +294,7 @@ def count_node(status, text):
 
 def node(command, cwd):
     def work(step):
-        status, text = call(step, command, cwd=cwd, WAYBILL_BIN=str(WAYBILL), NO_COLOR="1", CHROMIUM="/usr/bin/chromium")
+        status, text = call(step, command, cwd=cwd, WAYBILL_BIN=str(WAYBILL), NO_COLOR="1")
         return count_node(status, text)
     return work
 
@@ -310,10 +320,10 @@ class Builds:
         return self.step("release", ["waybill"])
 
     def asan(self):
-        return self.step("asan", lambda: [*(f"{m}_test" for m in unit_test_names()), *(p.stem for p in fuzzer_sources())])
+        return self.step("asan", [])  # everything: the tests, the fuzzers and the program
 
     def tsan(self):
-        return self.step("tsan", lambda: [f"{m}_test" for m in THREADED if m in unit_test_names()])
+        return self.step("tsan", threaded_tests())
 
     def step(self, preset, targets):
         if preset not in self.steps:
@@ -327,7 +337,7 @@ def lay_out(plan, groups, options):
     if "repository" in groups:
         for name in REPOSITORY_CHECKS:
             plan.add(Step("repository", name, python_test(tests / name)))
-    if "black-box" in groups or "console" in groups or "crash" in groups or "conformance" in groups:
+    if {"black-box", "crash", "conformance"} & groups:
         builds.release()
     if "crash" in groups:
         for name in SLOW:
@@ -345,12 +355,12 @@ def lay_out(plan, groups, options):
     console = ROOT / "console"
     if "console" in groups and (console / "package.json").exists():
         scripts = json.loads((console / "package.json").read_text())["scripts"]
-        for name, after in (("check", ()), ("test", ()), ("browser", [builds.release()])):
+        # Its unit tests are registered with ctest; its pages against the real program are tests/console_test.py.
+        for name in ("check", "browser"):
             if name in scripts:
-                plan.add(Step("console", name, node(["npm", "run", "--silent", name], console), after))
+                plan.add(Step("console", name, node(["npm", "run", "--silent", name], console)))
     if "unit" in groups:
-        for module in unit_test_names():
-            plan.add(Step("unit", module, google_test("asan", module), [builds.asan()]))
+        plan.add(Step("unit", "discover", add_registered_tests(plan), [builds.asan()]))
     if "fuzz" in groups:
         limit = [f"-max_total_time={options.fuzz_seconds}"] if options.fuzz_seconds else [f"-runs={FUZZ_RUNS}"]
         for source in fuzzer_sources():
@@ -359,9 +369,8 @@ def lay_out(plan, groups, options):
         for source in fuzzer_sources():
             plan.add(Step("long-fuzz", source.stem, fuzz(source, [f"-max_total_time={options.fuzz_seconds or 60}"]), [builds.asan()]))
     if "threads" in groups:
-        for module in THREADED:
-            if module in unit_test_names():
-                plan.add(Step("threads", module, google_test("tsan", module), [builds.tsan()]))
+        for name in threaded_tests():
+            plan.add(Step("threads", name, google_test(BUILD / "tsan" / name), [builds.tsan()]))
     if "benchmarks" in groups:
         # Built, not run: a number from a busy machine says nothing, but code that no longer compiles does.
         benches = [p.stem for p in sorted((ROOT / "src").glob("*/*_bench.cpp"))]
