@@ -11,15 +11,21 @@
 namespace waybill::cli {
 namespace {
 
-// ✓ Source › ✗ Build: what stands where, in the order of the stages.
-Line stage_chain(Json row) {
-    Line line;
+// "✓ Source › ✗ Build": what stands where, in the order of the stages. Where that is wider than `limit` (0: no limit), what went well keeps
+// its mark and loses its name, "✓✓✗ Deploy", so that the stage that matters is never the one that is cut off.
+Line stage_chain(Json row, int limit) {
+    Line line, brief;
     for (Json stage : items(row, "stages")) {
-        if (!line.empty()) line.push_back({" › ", Style::dim});
         std::string_view status = text(stage, "status");
-        line.push_back({fmt::format("{} {}", status_mark(status), clean(text(stage, "stageName"))), status_style(status)});
+        Style style = status_style(status);
+        std::string name = clean(text(stage, "stageName")), mark(status_mark(status));
+        if (!line.empty()) line.push_back({" › ", Style::dim});
+        line.push_back({mark + " " + name, style});
+        bool quiet = status == "Succeeded" || status.empty();
+        if (!brief.empty() && !quiet) brief.push_back({" "});
+        brief.push_back({quiet ? mark : mark + " " + name + " ", style});
     }
-    return line;
+    return limit > 0 && display_width(line) > limit ? brief : line;
 }
 
 Line status_cell(std::string_view status) { return {{fmt::format("{} {}", status_mark(status), clean(status)), status_style(status)}}; }
@@ -34,6 +40,9 @@ std::string duration_of(Json object, TimeMs now) {
 // The rows of GET /pipelines, and the changes that the stream sends of them.
 class Board {
 public:
+    // With `by_attention` the rows are put in order again whenever one changes; otherwise they stay as the server sent them.
+    explicit Board(bool by_attention) : by_attention_(by_attention) {}
+
     void take(Answer answer) {
         auto held = std::make_shared<Answer>(std::move(answer));
         position_ = number(held->root, "position", position_);
@@ -41,6 +50,11 @@ public:
             Key key{std::string(text(row, "account")), std::string(text(row, "region")), std::string(text(row, "pipeline"))};
             if (rows_.insert_or_assign(key, Row{held, row}).second) order_.push_back(key);
         }
+        if (!by_attention_) return;
+        std::sort(order_.begin(), order_.end(), [&](const Key& a, const Key& b) {
+            int x = urgency(rows_.at(a).row), y = urgency(rows_.at(b).row);
+            return x != y ? x < y : std::get<2>(a) != std::get<2>(b) ? std::get<2>(a) < std::get<2>(b) : a < b;
+        });
     }
 
     std::string render(const Terminal& terminal, TimeMs now, int height) const {
@@ -58,7 +72,7 @@ public:
             if (has_incident) name.push_back({" !", Style::red});
             int64_t attempt = number(row, "attempt", 1);
             table.row({status_cell(state), name, text(row, "executionId"), Cell(std::to_string(attempt), attempt > 1 ? Style::yellow : Style::dim),
-                       Cell(show_ago(time_of(row, "lastUpdateTime"), now), Style::dim), stage_chain(row)});
+                       Cell(show_ago(time_of(row, "lastUpdateTime"), now), Style::dim), stage_chain(row, terminal.width > 0 ? std::max(terminal.width - 86, 16) : 0)});
         }
         std::string body = table.render(terminal);
         if (height > 0) {
@@ -80,6 +94,13 @@ private:
         std::shared_ptr<Answer> held;  // keeps what `row` points into
         Json row;
     };
+    static int urgency(Json row) {
+        std::string_view status = text(row, "status");
+        if (status == "Failed" || member(row, "openIncident")) return 0;
+        return status == "InProgress" || status == "Stopping" ? 1 : 2;
+    }
+
+    const bool by_attention_;
     std::map<Key, Row> rows_;
     std::vector<Key> order_;
     int64_t position_ = 0;
@@ -203,7 +224,7 @@ int status(Session& session, const StatusOptions& options) {
     if (session.options.json) return session.print_json(*answer);
     auto total = number(answer->root, "total");
     auto shown = static_cast<int64_t>(items(answer->root, "pipelines").size());
-    Board board;
+    Board board(options.watch && options.sort == "attention");
     board.take(std::move(answer).value());
     if (options.watch) return watch(session, board);
     print(board.render(session.out, session.clock.now(), 0));
@@ -227,7 +248,7 @@ int history(Session& session, const HistoryOptions& options) {
         std::string commit = word("commit", "message");
         if (commit.empty()) commit = word("commit", "id").substr(0, 12);
         table.row({status_cell(text(e, "status")), text(e, "executionId"), std::to_string(number(e, "attempt", 1)), show_time(time_of(e, "startTime")),
-                   duration_of(e, now), word("author", "name"), commit, stage_chain(e)});
+                   duration_of(e, now), word("author", "name"), commit, stage_chain(e, session.out.width > 0 ? 24 : 0)});
     }
     if (table.size() == 0) print("no executions of " + clean(options.pipeline) + " were seen\n");
     else print(table.render(session.out));

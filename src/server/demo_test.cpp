@@ -114,15 +114,15 @@ TEST(DemoStream, KeepsTheRateThatWasAskedFor) {
     }
 }
 
-TEST(DemoStream, NamesThousandsOfPipelinesApart) {
+TEST(DemoStream, NamesManyPipelinesApart) {
     DemoOptions options;
-    options.pipelines = demo_pipelines_max;
-    options.history_executions = 20'000;
+    options.pipelines = 1000;
+    options.history_executions = 4000;
     EnvelopeReader reader;
     std::set<std::string> names;
     for (const std::string& envelope : play(options, 0)) names.insert(parse(reader, envelope).pipeline->key.pipeline);
-    EXPECT_GT(names.size(), 4'500u);
-    EXPECT_LE(names.size(), demo_pipelines_max);
+    EXPECT_GT(names.size(), 950u) << "some are not picked, but no two share a name";
+    EXPECT_LE(names.size(), 1000u);
 }
 
 TEST(DemoSender, SendsABatchAgainUntilItIsTakenAndEndsAtOnce) {
