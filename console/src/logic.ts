@@ -127,7 +127,7 @@ export function lanes(execution: Execution, now: number): { lanes: Lane[]; start
 }
 
 // Round distances for an axis of time: the smallest that gives at most `most` marks.
-const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800];
+const steps = [1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800];
 
 export function ticks(start: number, end: number, most: number): number[] {
     const span = Math.max(1, (end - start) / 1000);

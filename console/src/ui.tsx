@@ -80,10 +80,10 @@ export function StatusPill({ status }: { status: Status | null }) {
     return <span class={`pill s-${status ?? 'none'}`}><StatusIcon status={status} quiet />{statusName(status)}</span>;
 }
 
-// The chain of stages of a row. Cells shrink to their icon before they overflow.
+// The chain of stages of a row. Cells shrink to their icon before they overflow; of many stages only those that matter now are named.
 export function StageChain({ stages, small }: { stages: StageCell[]; small?: boolean }) {
     return (
-        <ol class={small ? 'chain small' : 'chain'} aria-label={t('overview.stages')}>
+        <ol class={small ? 'chain small' : stages.length > 8 ? 'chain many' : 'chain'} aria-label={t('overview.stages')}>
             {stages.map((stage) => {
                 const said = `${stage.stageName}: ${statusName(stage.status)}${stage.attempt > 1 ? `, ${t('execution.attempt.n', { n: stage.attempt })}` : ''}`;
                 return (

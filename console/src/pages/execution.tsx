@@ -19,8 +19,8 @@ export function ExecutionPage({ id }: { id: string }) {
     const tab = wanted === 'why' || wanted === 'json' ? wanted : 'events';
     const events = useQuery<{ events: ExecutionEvent[] }>(url(`${base}/events`, { limit: 1000 }));
     const receipt = useQuery<Receipt>(`${base}/receipt`);
-    const deliveries = useQuery<{ deliveries: Delivery[] }>(url('/api/v1/deliveries', { executionId: id, limit: 200 }));
     const e = page.data;
+    const deliveries = useQuery<{ deliveries: Delivery[] }>(e ? url('/api/v1/deliveries', { executionId: e.executionId, limit: 200 }) : null);
     useTitle(e?.pipeline, e ? statusName(e.status) : null, shortId(id));
 
     const soon = useThrottled(() => { page.reload(); events.reload(); receipt.reload(); deliveries.reload(); }, 250);
@@ -33,6 +33,7 @@ export function ExecutionPage({ id }: { id: string }) {
     if (!e) return <div class="page"><Skeleton lines={4} tall /><Skeleton lines={8} /></div>;
     const failing = e.status === 'Failed' ? failingAction(e) : null;
     const troubled = events.data?.events.filter((x) => x.outcome !== 'accepted').length ?? 0;
+    const summary = events.data ? summaryOf(events.data.events) : '';
     return (
         <div class="page">
             <PageHead kind={t('execution.kind')} title={e.pipeline} back={{ href: '/', text: t('nav.overview') }} aside={<StatusPill status={e.status} />}>
@@ -64,7 +65,7 @@ export function ExecutionPage({ id }: { id: string }) {
             <Section id="graph" title={t('execution.graph')}><Graph execution={e} /></Section>
             {e.stages.length > 0 && <Section id="timeline" title={t('execution.timeline')}><Timeline execution={e} /></Section>}
             <Tabs label={t('execution.sections')} value={tab} href={(v) => link.execution(id, v === 'events' ? undefined : v)} options={[
-                ['events', <>{t('execution.tab.events')}{events.data && <span class="count quiet">{events.data.events.length}</span>}{troubled > 0 && <span class="count warn">{troubled}</span>}</>],
+                ['events', <>{t('execution.tab.events')}{events.data && <span class="count quiet">{events.data.events.length}</span>}{troubled > 0 && <span class="count warn" title={summary}>{troubled}<span class="sr"> ({summary})</span></span>}</>],
                 ['why', <>{t('execution.tab.why')}{receipt.data && <span class="count quiet">{receipt.data.decisions.length}</span>}</>],
                 ['json', t('execution.tab.json')],
             ]} />
@@ -195,7 +196,6 @@ function Events({ query }: { query: Query<{ events: ExecutionEvent[] }> }) {
     const events = query.data.events;
     if (events.length === 0) return <Empty icon="event" title={t('events.none')} />;
     const list = links(events, sort);
-    const count = (o: string) => events.filter((e) => e.outcome === o).length;
     const orderly = list.every((l) => !l.crosses);
     const height = list.length * rowHeight;
     const y = (i: number) => i * rowHeight + rowHeight / 2;
@@ -203,7 +203,7 @@ function Events({ query }: { query: Query<{ events: ExecutionEvent[] }> }) {
         <div>
             <div class="toolbar flat">
                 <Choice label={t('events.sort')} value={sort} options={[['arrival', t('events.sort.arrival')], ['order', t('events.sort.order')]]} onChange={(v) => setQuery({ by: v === 'order' ? v : null })} />
-                <span class="toolbar-note">{t('events.summary', { accepted: count('accepted'), late: count('late'), duplicate: count('duplicate') })}</span>
+                <span class="toolbar-note">{summaryOf(events)}</span>
             </div>
             <p class="hint">{orderly ? t('events.inorder') : t('events.chart')}</p>
             <div class="panel scroll-x" tabIndex={0} role="region" aria-label={t('execution.tab.events')}>
@@ -244,6 +244,11 @@ function Events({ query }: { query: Query<{ events: ExecutionEvent[] }> }) {
             </div>
         </div>
     );
+}
+
+function summaryOf(events: ExecutionEvent[]): string {
+    const count = (outcome: string) => events.filter((e) => e.outcome === outcome).length;
+    return t('events.summary', { accepted: count('accepted'), late: count('late'), duplicate: count('duplicate') });
 }
 
 // Event times have one second of resolution, so a delay below a second says nothing.

@@ -76,7 +76,8 @@ function Summary() {
 function Spark({ values }: { values: number[] }) {
     if (values.length < 2) return null;
     const top = Math.max(...values, 1);
-    const x = (i: number) => (100 * (i + 60 - values.length)) / 59;
+    const places = Math.max(values.length, 12) - 1;
+    const x = (i: number) => (100 * (i + 1 + places - values.length)) / places;
     const y = (v: number) => 27 - (24 * v) / top;
     const line = values.map((v, i) => `${i === 0 ? 'M' : 'L'}${x(i).toFixed(1)} ${y(v).toFixed(1)}`).join('');
     return (

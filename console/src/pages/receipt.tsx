@@ -37,7 +37,7 @@ function Line({ decision: d, deliveries }: { decision: Decision; deliveries: Del
                     {d.outcome && d.outcome !== 'accepted' && <span class={`mark ${d.outcome}`}><Icon name={d.outcome} />{t(outcomeKey(d.outcome))}</span>}
                     <span class="decision-time num" title={d.time ?? ''}>{clock(millis(d.time), true)}</span>
                 </p>
-                {d.text && <p class="decision-text">{d.text}</p>}
+                {d.text && <p class="decision-text">{withLinks(d.text)}</p>}
                 {d.deliveries.length > 0 && (
                     <ul class="chips">
                         {d.deliveries.map((id) => {
@@ -54,6 +54,12 @@ function Line({ decision: d, deliveries }: { decision: Decision; deliveries: Del
             </div>
         </li>
     );
+}
+
+// Incidents and deliveries that a sentence names become links.
+function withLinks(text: string) {
+    return text.split(/\b(inc-[0-9a-z]{4,}|d-[0-9a-z]{6,})\b/).map((part, i) =>
+        i % 2 === 0 ? part : <a key={i} class="inline mono" href={part.startsWith('inc-') ? link.incident(part) : link.delivery(part)}>{part}</a>);
 }
 
 export function subject(event: { scope: string; stageName: string | null; actionName: string | null }): string {
