@@ -46,7 +46,8 @@ TEST(ConsoleAssets, NothingIsInline) {
 }
 
 TEST(ConsoleAssets, OtherPathsFindNothing) {
-    for (const char* path : {"", "index.html", "/assets", "/assets/", "/assets/app.js", "/../index.html", "/zzz", "/INDEX.HTML"}) {
+    for (const char* path :
+         {"", "index.html", "/assets", "/assets/", "/assets/app.js", "/../index.html", "/zzz", "/INDEX.HTML"}) {
         EXPECT_EQ(find_asset(path), nullptr) << path;
     }
 }
