@@ -233,6 +233,13 @@ std::vector<Gap> find_gaps(const ExecutionView& e) {
         if (!s.known) {
             stage_gap(s.name, s.attempt, "missing_start", fmt::format("No event of stage {} was seen, only of its actions.", s.name));
         }
+        // A stage is resumed only after an attempt of its own that had begun and ended. (The oldest attempts of very many are not remembered.)
+        if (!s.seen.empty() && s.seen.size() < limits::attempts_seen && (s.seen.front().states & starts) == bit(State::resumed))
+            stage_gap(s.name, s.seen.front().attempt - 1, "missing_start", fmt::format("Stage {} was resumed, but its STARTED event was not seen.", s.name));
+        for (size_t i = 0; i + 1 < s.seen.size(); ++i)
+            if (!(s.seen[i].states & ends))
+                stage_gap(s.name, s.seen[i].attempt, "missing_end",
+                          fmt::format("The end of attempt {} of stage {} was not seen, but attempt {} began.", s.seen[i].attempt, s.name, s.seen[i + 1].attempt));
         for (const auto& seen : s.seen) {
             if (!(seen.states & starts))
                 stage_gap(s.name, seen.attempt, "missing_start",
