@@ -34,6 +34,7 @@ public:
     std::vector<const Delivery*> of_execution(const PipelineKey& pipeline, std::string_view execution_id) const;
     void each(const std::function<void(const Delivery&)>& fn) const;
     int in_flight(const std::string& target) const;
+    bool any_in_flight() const { return !in_flight_.empty(); }
 
     // Deliveries that wait for a time, earliest first; ready_at is when.
     static TimeMs ready_at(const Delivery& d) { return d.status == DeliveryStatus::held ? d.hold_until : d.due; }

@@ -266,6 +266,13 @@ Error Log::corrupt_here(Position position, std::string_view what) const {
 
 Position Log::begin() const { return first_frame(*segments()->front()); }
 
+std::vector<Position> Log::segment_starts() const {
+    const SegmentList list = segments();
+    std::vector<Position> starts;
+    for (const auto& segment : *list) starts.push_back(first_frame(*segment));
+    return starts;
+}
+
 Result<Position> Log::scan_with(Position from, Position to, bool (*fn)(void*, const Group&), void* context) const {
     Position written = durable();  // before the list: what is durable is in a segment that was published earlier
     Position end = std::min(to, written);

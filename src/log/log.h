@@ -107,6 +107,8 @@ public:
             from, to, [](void* f, const Group& group) -> bool { return (*static_cast<std::remove_reference_t<F>*>(f))(group); },
             const_cast<void*>(static_cast<const void*>(&fn)));
     }
+    // Where each segment's first group stands (scanning may begin there), ascending; the last may lie at durable() and be empty yet.
+    std::vector<Position> segment_starts() const;
     Stat stat() const;
     // True when no reserved segment stands behind the one being written: time to call maintain().
     bool maintenance_due() const;

@@ -131,13 +131,23 @@ void Node::stop() {
     wake_.notify_one();
 }
 
+void Node::drain(int64_t at_most_ms) {
+    std::unique_lock lock(mutex_);
+    draining_ = true;
+    queue_.push_back(Read{[](const View&) {}});  // so that a batch comes by
+    wake_.notify_one();
+    idle_.wait_for(lock, std::chrono::milliseconds(at_most_ms), [&] { return drained_; });
+}
+
 // -- one batch --
 
 Result<TimeMs> Node::step() {
     if (!unsynced_) {
         std::vector<Command> batch;
+        bool draining;
         {
             std::lock_guard lock(mutex_);
+            draining = draining_;
             size_t bytes = 0, n = 0;
             while (n < queue_.size() && n < limits::commands_a_batch && bytes < limits::batch_bytes) bytes += bytes_of(queue_[n++]);
             if (n == queue_.size()) {
@@ -157,8 +167,13 @@ Result<TimeMs> Node::step() {
             recover_in_flight();
         }
         for (auto& command : batch) std::visit([this](auto& c) { execute(c); }, command);
-        start_due();
+        if (!draining) start_due();
         retire_done();
+        if (draining && !state_->deliveries.any_in_flight()) {
+            std::lock_guard lock(mutex_);
+            drained_ = true;
+            idle_.notify_all();
+        }
     }
 
     // Nothing leaves before this.
@@ -312,7 +327,7 @@ void Node::decide_effects(Group& group, const PipelineEvent& event, const Execut
     for (const auto& d : plan.decisions) group.add(d);
     for (const auto& d : plan.deliveries) group.add(d);
     for (const auto& d : plan.decisions)
-        spdlog::info("decision position={} pipeline={} execution_id={} stage={} action={} attempt={} policy={} verdict={} reason={} deliveries={}", group.position(),
+        spdlog::info("decision position={} pipeline={:?} execution_id={:?} stage={:?} action={:?} attempt={} policy={} verdict={} reason={} deliveries={}", group.position(),
                      d.pipeline.pipeline, d.execution_id, d.stage, d.action, d.attempt, to_string(d.line), to_string(d.verdict), reason_code(d.reason), d.deliveries.size());
 }
 
@@ -321,7 +336,7 @@ void Node::execute(AttemptEnded& command) {
     if (!d || d->status != DeliveryStatus::in_flight) return;
     const DeliveryChange c = delivery::decide_outcome(*d, command.outcome, config_.delivery, now_, parts_.random.next());
     spdlog::log(c.kind == DeliveryChangeKind::dead ? spdlog::level::warn : spdlog::level::info,
-                "delivery delivery_id={} target={} topic={} outcome={} code={} attempt={} text=\"{}\"", d->id.str(), d->target, to_string(d->topic), to_string(c.kind), c.code,
+                "delivery delivery_id={} target={:?} topic={} outcome={} code={} attempt={} text={:?}", d->id.str(), d->target, to_string(d->topic), to_string(c.kind), c.code,
                 d->attempts_total, c.text);
     Group group(*this, 16 << 10);
     group.add(c);

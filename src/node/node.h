@@ -138,6 +138,9 @@ public:
     // step() until stop(). Returns the error that ended it, if one did.
     Result<void> run();
     void stop();
+    // Before stop(): starts no further attempts, and waits until those under way have ended, at most so long. Their outcomes are then known, and none
+    // will have to be repeated for want of knowing. Not from the sequencer's thread.
+    void drain(int64_t at_most_ms);
 
     const Gauges& gauges() const { return gauges_; }
 
@@ -178,6 +181,8 @@ private:
     std::vector<Command> queue_;
     size_t queue_bytes_ = 0;
     bool stopping_ = false;
+    bool draining_ = false, drained_ = false;
+    std::condition_variable idle_;
 
     // the batch
     TimeMs now_ = 0;

@@ -113,7 +113,7 @@ Result<std::vector<EventLine>> execution_events(const log::Log& log, const Execu
     }
     std::vector<size_t> sorted(lines.size());
     for (size_t i = 0; i < sorted.size(); ++i) sorted[i] = i;
-    std::stable_sort(sorted.begin(), sorted.end(), [&](size_t a, size_t b) { return true_order(lines[a], execution) < true_order(lines[b], execution); });
+    std::sort(sorted.begin(), sorted.end(), [&](size_t a, size_t b) { return std::pair(true_order(lines[a], execution), a) < std::pair(true_order(lines[b], execution), b); });
     for (size_t i = 0; i < sorted.size(); ++i) lines[sorted[i]].order = i + 1;
     return lines;
 }

@@ -82,10 +82,10 @@ public:
 
 private:
     void pipeline() {
+        if (e_.attempt > 1) cancel({}, e_.attempt, Reason::retried_by_person);  // whatever it says, that attempt began
         if (e_.state == State::failed) return pipeline_failed();
-        if (e_.state == State::resumed) return cancel({}, e_.attempt, Reason::retried_by_person);
-        if (e_.state == State::started) return;
-        cancel({}, INT32_MAX, Reason::execution_ended);
+        if (e_.state == State::resumed || e_.state == State::started) return;
+        cancel({}, past_end(), Reason::execution_ended);
         if (e_.state == State::succeeded) pipeline_succeeded();
     }
 
@@ -114,25 +114,26 @@ private:
             draft_.decide(line, Verdict::nothing, Reason::already_told);
             return;
         }
-        if (context_.config.notify_success == NotifySuccess::never) {
-            draft_.decide(line, Verdict::nothing, Reason::notify_success_never);
-            return;
-        }
         const auto incidents = policy_.incidents(e_.key);
         const auto resolved = std::find_if(incidents.begin(), incidents.end(), [&](const Incident& i) { return i.resolved_by == e_.execution_id; });
         const bool recovery = resolved != incidents.end();
+        const std::string note = recovery ? resolved->id : std::string();
+        if (context_.config.notify_success == NotifySuccess::never) {
+            draft_.decide(line, Verdict::nothing, Reason::notify_success_never).note = note;
+            return;
+        }
         if (context_.config.notify_success == NotifySuccess::recovery && !recovery) {
             draft_.decide(line, Verdict::nothing, Reason::not_a_recovery);
             return;
         }
         const auto& targets = context_.config.success_targets.empty() ? context_.config.team : context_.config.success_targets;
-        draft_.tell(line, recovery ? Reason::recovery_told : Reason::success_told, DeliveryTopic::pipeline_succeeded, targets, false, false,
-                    recovery ? resolved->id : std::string());
+        draft_.tell(line, recovery ? Reason::recovery_told : Reason::success_told, DeliveryTopic::pipeline_succeeded, targets, false, false, note);
     }
 
     void stage() {
-        if (e_.state == State::resumed || e_.state == State::started) return cancel(e_.stage, e_.attempt, Reason::retried_by_person);
-        if (e_.state != State::failed) return cancel(e_.stage, INT32_MAX, Reason::execution_ended);
+        if (e_.attempt > 1) cancel(e_.stage, e_.attempt, Reason::retried_by_person);
+        if (e_.state == State::resumed || e_.state == State::started) return;
+        if (e_.state != State::failed) return cancel(e_.stage, past_end(), Reason::execution_ended);
         // Nothing of the stage runs any more: a retry that waited for its peers need not wait longer.
         plan_.releases.push_back({DeliveryTopic::action_failed, e_.stage});
         constexpr auto line = PolicyLine::stage_failed;
@@ -149,7 +150,7 @@ private:
     }
 
     void action() {
-        if (e_.attempt > 1 && e_.state == State::started) cancel(e_.stage, e_.attempt, Reason::retried_by_person);
+        if (e_.attempt > 1) cancel(e_.stage, e_.attempt, Reason::retried_by_person);
         if (is_end(e_.state) && facts_.peers_running == 0) plan_.releases.push_back({DeliveryTopic::action_failed, e_.stage});
         if (e_.state != State::failed) return;
         if (facts_.cause_known) {
@@ -167,10 +168,10 @@ private:
             return cancel(e_.stage, e_.attempt + 1, Reason::retry_approval);
         }
         if (!context_.config.retry) return nothing(Reason::retry_off);
-        if (facts_.known && (is_final(facts_.state) || facts_.state == State::stopping || facts_.state == State::stopped)) return nothing(Reason::execution_ended);
+        if (facts_.known && ends(facts_.state, facts_.attempt)) return nothing(Reason::execution_ended);
         if (facts_.known && facts_.attempt > e_.attempt) return nothing(Reason::retry_not_current);
-        if (facts_.stage_known && (facts_.stage_attempt > e_.attempt || (facts_.stage_attempt == e_.attempt && is_final(facts_.stage_state))))
-            return nothing(Reason::retry_not_current);
+        if (facts_.stage_known && ends(facts_.stage_state, facts_.stage_attempt)) return nothing(Reason::execution_ended);
+        if (facts_.stage_begun > e_.attempt) return nothing(Reason::retry_not_current);
         if (passed()) return nothing(Reason::newer_success);
         if (const Memory* m = policy_.memory(e_.key, e_.execution_id))
             for (const auto& s : m->stages) {
@@ -184,12 +185,19 @@ private:
         Decision& decision = draft_.decide(line, Verdict::planned, Reason::retry_planned);
         Delivery& d = draft_.deliver(decision, DeliveryKind::retry, DeliveryTopic::action_failed, "codepipeline");
         d.due = context_.now + context_.config.retry_wait_ms;
-        if (facts_.peers_running > 0) {
+        const bool stage_over = facts_.stage_known && facts_.stage_attempt == e_.attempt && is_end(facts_.stage_state);
+        if (facts_.peers_running > 0 && !stage_over) {
             // RetryStageExecution is refused while actions of the stage still run.
             d.status = DeliveryStatus::held;
             d.hold_until = context_.now + limits::delivery_age_ms;
         }
     }
+
+    // A stop ends its own attempt and those before; an execution that stopped can be resumed. The other ends are for good.
+    bool ends(State state, int attempt) const {
+        return is_final(state) || (attempt >= e_.attempt && (state == State::stopping || state == State::stopped));
+    }
+    int past_end() const { return is_final(e_.state) ? INT32_MAX : e_.attempt + 1; }
 
     void cancel(std::string stage, int before_attempt, Reason reason) { plan_.cancels.push_back({std::move(stage), before_attempt, reason}); }
 

@@ -31,7 +31,8 @@ struct Context {
     TimeMs started = 0;
 };
 
-// Runs `fn(const node::View&) -> T` on the sequencer's thread, after a sync that covers everything acknowledged so far.
+// Runs `fn(const node::View&) -> T` on the sequencer's thread, after a sync that covers everything acknowledged so far. `fn` may outlive the caller
+// (when the answer takes too long), so it holds what it needs by value.
 template <class T, class Fn>
 http::Task<Result<T>> read_state(const Context& context, http::Exchange& exchange, Fn fn) {
     http::Completion<T> done(exchange);
