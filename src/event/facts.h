@@ -15,6 +15,7 @@ struct ExecutionFacts {
     State stage_state = State::started;
     int stage_attempt = 1;
     bool stage_known = false;
+    int stage_begun = 1;            // the newest attempt that any event of the stage shows, one of its actions' included
     // an action of the current attempt is known to have failed: of the event's stage, or for a pipeline event of any
     bool cause_known = false;
     // other actions of the event's stage, of its attempt, that have started and not ended

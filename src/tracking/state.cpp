@@ -270,8 +270,10 @@ ExecutionFacts Tracking::facts(const Execution& e, const PipelineEvent& event) c
         f.stage_state = s.state;
         f.stage_attempt = s.attempt;
         f.stage_known = s.known;
+        f.stage_begun = s.attempt;
     }
     for (const Action& a : e.actions) {
+        if (a.stage == stage) f.stage_begun = std::max<int>(f.stage_begun, a.attempt);
         if (stage != nowhere && a.stage == stage && !is_end(a.state) && a.attempt >= f.stage_attempt) ++f.peers_running;
         if (a.state == State::failed && (stage == nowhere ? a.attempt >= e.attempt : a.stage == stage && a.attempt >= f.stage_attempt)) f.cause_known = true;
     }
