@@ -7,12 +7,30 @@
 namespace waybill::delivery {
 namespace {
 
-// Cut at a character boundary, so that what a target answered stays valid UTF-8 once cleaned.
+// The length of the character that begins a non-empty text, 0 where those bytes are not UTF-8.
+size_t character(std::string_view text) {
+    const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+    const unsigned char first = byte(0);
+    const size_t n = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+    if (n > text.size()) return 0;
+    for (size_t i = 1; i < n; ++i)
+        if ((byte(i) & 0xc0) != 0x80) return 0;
+    const bool overlong = (first == 0xe0 && byte(1) < 0xa0) || (first == 0xf0 && byte(1) < 0x90);
+    const bool outside = (first == 0xed && byte(1) >= 0xa0) || (first == 0xf4 && byte(1) >= 0x90);  // surrogates, and past U+10FFFF
+    return overlong || outside ? 0 : n;
+}
+
+// What a target answered may be anything: it is kept as valid UTF-8 without control characters, cut between characters.
 std::string bounded(std::string_view text) {
     std::string out;
-    for (char c : text.substr(0, limits::outcome_text_bytes)) out.push_back(static_cast<unsigned char>(c) < 0x20 ? ' ' : c);
-    while (!out.empty() && text.size() > limits::outcome_text_bytes && (static_cast<unsigned char>(out.back()) & 0xc0) == 0x80) out.pop_back();
-    if (!out.empty() && text.size() > limits::outcome_text_bytes && static_cast<unsigned char>(out.back()) >= 0xc0) out.pop_back();
+    while (!text.empty()) {
+        const size_t n = character(text);
+        if (out.size() + std::max<size_t>(n, 1) > limits::outcome_text_bytes) break;
+        if (n == 0) out.push_back('?');
+        else if (static_cast<unsigned char>(text[0]) < 0x20) out.push_back(' ');
+        else out.append(text.substr(0, n));
+        text.remove_prefix(std::max<size_t>(n, 1));
+    }
     return out;
 }
 
