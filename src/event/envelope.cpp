@@ -258,6 +258,14 @@ EventTexts read_texts(std::string_view envelope) {
     return t;
 }
 
+std::optional<std::string> commit_message_in(std::string_view summary) {
+    if (!summary.starts_with('{')) return {};
+    dom::object root;
+    std::string_view message;
+    if (!parse_stored(summary, root) || root.at_key("CommitMessage").get(message) != simdjson::SUCCESS) return {};
+    return std::string(message);
+}
+
 EnvelopeHead read_head(std::string_view envelope) {
     EnvelopeHead h;
     dom::object root;

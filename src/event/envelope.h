@@ -52,6 +52,8 @@ struct EventTexts {
     std::string external_id, external_url, external_summary, error_code;
 };
 EventTexts read_texts(std::string_view envelope);
+// The commit message in a source action's summary that is JSON, as CodeStarSourceConnection writes it; nothing for any other text.
+std::optional<std::string> commit_message_in(std::string_view summary);
 
 // What a list of events is filtered by and shows, without the detail.
 struct EnvelopeHead {

@@ -50,6 +50,10 @@ Result<void> load_texts(const log::Log& log, ExecutionView& e) {
         a.summary = std::move(result.external_summary);
         a.error_code = std::move(result.error_code);
     }
+    // A connection's source action sums up as JSON: {"ProviderType":"GitHub","CommitMessage":"…"}.
+    for (auto& a : e.actions)
+        if (a.category == "Source")
+            if (auto message = commit_message_in(a.summary)) a.summary = std::move(*message);
     // Without a Git trigger, the first source action (in true order) that succeeded says which commit it was.
     for (const auto& a : e.actions) {
         if (!e.commit_id.empty() || a.category != "Source" || a.state != State::succeeded) continue;

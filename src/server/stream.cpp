@@ -26,7 +26,8 @@ void key_members(JsonWriter& w, const PipelineKey& key) { w.key("pipeline").text
 
 class Messages {
 public:
-    Messages(const log::Log& log, std::string& out) : log_(log), out_(out) {}
+    // `execution_id`: only what concerns that execution; empty: everything.
+    Messages(const log::Log& log, std::string& out, std::string execution_id) : log_(log), out_(out), execution_id_(std::move(execution_id)) {}
 
     Result<void> add(const log::Group& group) {
         GroupReader reader(group.payload);
@@ -61,8 +62,11 @@ public:
     }
 
 private:
+    bool wanted(const std::string& execution_id) const { return execution_id_.empty() || execution_id_ == execution_id; }
+
     void transition(JsonWriter& w, const TransitionRecord& r, const log::Group& group) {
         const PipelineEvent& e = r.event;
+        if (!wanted(e.execution_id)) return;
         w.begin_object().key("position").number(static_cast<int64_t>(group.position)).key("time").time(group.time).key("eventTime").time(e.time);
         key_members(w, e.key);
         w.key("executionId").text(e.execution_id).key("scope").text(scope_word(e.scope)).key("stageName").text_or_null(e.stage).key("actionName").text_or_null(e.action);
@@ -73,7 +77,7 @@ private:
 
     // An incident opens, is joined or is resolved by a decision that names it.
     void incident(JsonWriter& w, const Decision& d, const log::Group& group) {
-        if (!d.note.starts_with("inc-")) return;
+        if (!d.note.starts_with("inc-") || !wanted(d.execution_id)) return;
         w.begin_object().key("position").number(static_cast<int64_t>(group.position)).key("incidentId").text(d.note);
         w.key("status").text(d.line == PolicyLine::pipeline_succeeded ? "resolved" : "open");
         key_members(w, d.pipeline);
@@ -82,6 +86,7 @@ private:
     }
 
     void delivery(JsonWriter& w, const Delivery& d, std::string_view status, Position position) {
+        if (!wanted(d.execution_id)) return;
         w.begin_object().key("position").number(static_cast<int64_t>(position)).key("deliveryId").text(d.id.str()).key("status").text(status);
         w.key("kind").text(to_string(d.kind)).key("topic").text(to_string(d.topic)).key("target").text(d.target);
         key_members(w, d.pipeline);
@@ -118,12 +123,13 @@ private:
 
     const log::Log& log_;
     std::string& out_;
+    const std::string execution_id_;
     std::string json_;
 };
 
 http::Task<Result<void>> stream_groups(const Context& context, http::Exchange& exchange, Position from) {
     std::string out;
-    Messages messages(context.log, out);
+    Messages messages(context.log, out, exchange.head().query("executionId").value_or(""));
     for (;;) {
         const Position released = context.released.value();
         if (from >= released) {

@@ -2,7 +2,7 @@
 // id is the position of its group, so a client that reconnects with Last-Event-ID misses nothing and sees nothing twice. The stream is read from
 // the log, not from a queue: a slow client costs nobody else anything.
 //
-// With ?view=pipelines it carries rows of pipelines that changed instead, as they are then, at most four times a second.
+// ?executionId= leaves out what concerns other executions. With ?view=pipelines it carries rows of pipelines that changed instead, as they are then, at most four times a second.
 #pragma once
 
 #include "http/server.h"
