@@ -174,8 +174,10 @@ Result<int> run(const Config& given, const ServeOptions& options) {
                  recovered.snapshot, recovered.groups, std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count(), version);
 
     std::unique_ptr<DemoSender> demo;
+    DemoOptions play;
+    play.seed = 5;  // its history ends with a failing pipeline, a stopped one, running ones and open incidents: something of everything at first sight
     if (options.demo)
-        demo = std::make_unique<DemoSender>(DemoOptions{}, clock, [&](const std::string& ndjson, size_t) { return submit_demo(*node, ndjson); });
+        demo = std::make_unique<DemoSender>(play, clock, [&](const std::string& ndjson, size_t) { return submit_demo(*node, ndjson); });
 
     int signal_number = 0;
     sigwait(&ends, &signal_number);
