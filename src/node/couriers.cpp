@@ -79,6 +79,24 @@ void Couriers::perform(Job job) {
     worker_.post([this, job = std::move(job)]() mutable { carry(std::move(job)); });
 }
 
+void Couriers::log_failure(Failure failure) {
+    worker_.post([this, f = std::move(failure)]() mutable {
+        const PipelineEvent& e = f.event;
+        if (auto loaded = load_texts(parts_.log, f.execution); !loaded.ok()) spdlog::error("log_failure message={:?}", loaded.error().message);
+        const ActionView* cause = nullptr;
+        for (const auto& a : f.execution.actions) {
+            if (a.state != waybill::State::failed || (!e.stage.empty() && a.stage != e.stage)) continue;
+            if (e.scope == Scope::action ? a.action_execution_id == e.action_execution_id : !cause || a.attempt >= cause->attempt) cause = &a;
+        }
+        std::string why = " cause=unknown";
+        if (cause)
+            why = fmt::format(" cause_stage={:?} cause_action={:?} error_code={:?} summary={:?} link={:?}", cause->stage, cause->name, cause->error_code,
+                              cause->summary.substr(0, limits::outcome_text_bytes), cause->external_url);
+        spdlog::warn("{}_failed position={} pipeline={:?} account={:?} region={:?} execution_id={:?} stage={:?} action={:?} attempt={}{}", scope_word(e.scope), f.position,
+                     e.key.pipeline, e.key.account, e.key.region, e.execution_id, e.stage, e.action, e.attempt, why);
+    });
+}
+
 void Couriers::carry(Job job) {
     const Delivery& d = job.delivery;
     if (d.kind == DeliveryKind::retry) return retry_stage(job);

@@ -36,6 +36,9 @@ public:
     static Result<std::unique_ptr<Couriers>> make(Parts parts, Ended ended);
 
     void perform(Job job) override;
+    // Writes a failure into the program's log, with its error code, summary and link: a failed stage or pipeline with those of its failed action, as
+    // far as it is known by now. Returns at once.
+    void log_failure(Failure failure);
 
     // The endpoint whose globs match, or nullptr.
     static const CodePipelineEndpoint* endpoint_of(const Config& config, const PipelineKey& pipeline);

@@ -202,6 +202,10 @@ Result<TimeMs> Node::step() {
     for (auto& r : reads_) r.read(view);
     reads_.clear();
 
+    for (auto& [position, event] : failures_)
+        if (const auto* e = state_->tracking.find(event.key, event.execution_id)) parts_.on_failure({std::move(event), position, state_->tracking.view(*e)});
+    failures_.clear();
+
     for (DeliveryId id : started_) {
         const Delivery* d = state_->deliveries.find(id);
         if (!d || d->status != DeliveryStatus::in_flight) continue;
@@ -293,6 +297,7 @@ bool Node::take_event(IncomingEvent& event, Ingest& command) {
 }
 
 void Node::decide_effects(Group& group, const PipelineEvent& event, const ExecutionFacts& facts) {
+    if (event.state == waybill::State::failed && parts_.on_failure) failures_.emplace_back(group.position(), event);
     const policy::Context context{config_.policy, group.position(), group.next_delivery(), now_, parts_.can_retry(event.key)};
     const policy::Plan plan = policy::decide(state_->policy, event, facts, context);
 

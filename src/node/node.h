@@ -65,6 +65,13 @@ public:
     virtual void perform(Job job) = 0;
 };
 
+// A failure that state took: of a pipeline, a stage or an action.
+struct Failure {
+    PipelineEvent event;
+    Position position = 0;
+    ExecutionView execution;                 // as it is released; without texts
+};
+
 // Looks retired executions up; answers with Node::submit(Recalled). Called on the sequencer's thread; must return at once.
 class Recaller {
 public:
@@ -124,6 +131,7 @@ public:
         std::function<bool(const PipelineKey&)> can_retry;      // an endpoint serves the account and region
         std::function<void(Position released)> on_release;      // inside release; must return at once
         std::function<void()> on_changes;                       // there is something for the history
+        std::function<void(Failure)> on_failure = {};           // inside release; must return at once; may be empty
     };
 
     // `state` is what recovery folded, up to the log's tail.
@@ -192,6 +200,7 @@ private:
     std::vector<Read> reads_;
     std::vector<CollectChanges> collects_;
     std::vector<DeliveryId> started_;
+    std::vector<std::pair<Position, PipelineEvent>> failures_;
     bool unsynced_ = false;                        // the disk was too full to sync; the batch waits
 
     // executions that may leave memory: looked at once their time comes, in the order of last looks

@@ -143,7 +143,8 @@ Result<int> run(const Config& given, const ServeOptions& options) {
                                 released.notify(position);
                                 maintenance->released();
                             },
-                            [&] { feed->changed(); }};
+                            [&] { feed->changed(); },
+                            [&](node::Failure failure) { couriers->log_failure(std::move(failure)); }};
     node = std::make_unique<node::Node>(std::move(parts), config, std::move(recovered.state), history->position());
     recaller.attach(*node);
     feed = std::make_unique<node::HistoryFeed>(*node, *log, *history);
