@@ -1,9 +1,10 @@
 """The outside that Waybill talks to, as small servers on loopback: a mail relay, a webhook receiver, CodePipeline.
 
 Each records what it was sent, in order, and answers what the test told it to. `wait_for(n)` blocks until n things have arrived.
-They are second implementations of the receiving side (RFC 5321, HTTP, CodePipeline's json 1.1), kept as small as the tests allow:
-no TLS, no pipelining, one connection a thread.
+They are second implementations of the receiving side (RFC 5321 with STARTTLS and AUTH, HTTP, CodePipeline's json 1.1), kept as small
+as the tests allow: no pipelining, one connection a thread.
 """
+import base64
 import datetime
 import email
 import email.policy
@@ -78,8 +79,9 @@ class ThreadingServer(socketserver.ThreadingTCPServer):
 class Mail:
     """One accepted message: envelope, raw bytes, and the parsed message."""
 
-    def __init__(self, sender, recipients, raw):
+    def __init__(self, sender, recipients, raw, secure=False, user=None):
         self.sender, self.recipients, self.raw = sender, recipients, raw
+        self.secure, self.user = secure, user  # whether it came over TLS, and who had logged in
         self.message = email.message_from_bytes(raw, policy=email.policy.default)
 
     @property
@@ -96,10 +98,12 @@ class Mail:
 
 class SmtpSink(Sink):
     """A mail relay. `answers` is consumed one message each, as the reply to its end of data: "250 OK", "451 try later", "550 no",
-    or "" to drop the connection instead of answering. When it is empty every message is accepted."""
+    or "" to take the message and drop the connection instead of answering. When it is empty every message is accepted. With `tls`, an
+    ssl.SSLContext, STARTTLS is offered; with `login`, a user and a password, mail is taken after AUTH only, and AUTH after TLS only."""
 
-    def __init__(self, answers=()):
+    def __init__(self, answers=(), tls=None, login=None):
         self.answers = list(answers)
+        self.tls, self.login = tls, login
         self.serve(ThreadingServer(("127.0.0.1", 0), SmtpSession))
         self.url = f"smtp://127.0.0.1:{self.port}"
 
@@ -114,12 +118,25 @@ class SmtpSession(socketserver.StreamRequestHandler):
     def handle(self):
         self.say("220 mail.test ESMTP")
         sender, recipients = None, []
-        for line in self.rfile:
+        sink = self.server.sink
+        self.secure, self.user = False, None
+        while line := self.rfile.readline():
             command = line.decode("utf-8", "replace").rstrip("\r\n")
             verb = command.split(" ")[0].upper()
             if verb == "EHLO":
                 self.say("250-mail.test")
+                if sink.tls and not self.secure:
+                    self.say("250-STARTTLS")
+                if sink.login and (self.secure or not sink.tls):
+                    self.say("250-AUTH PLAIN LOGIN")
                 self.say("250 8BITMIME")
+            elif verb == "STARTTLS" and sink.tls and not self.secure:
+                self.say("220 go on")
+                self.secure_connection(sink.tls)
+            elif verb == "AUTH" and sink.login and (self.secure or not sink.tls):
+                self.authenticate(command)
+            elif verb == "MAIL" and sink.login and not self.user:
+                self.say("530 5.7.0 who are you?")
             elif verb in ("HELO", "NOOP"):
                 self.say("250 mail.test")
             elif verb == "RSET":
@@ -140,9 +157,9 @@ class SmtpSession(socketserver.StreamRequestHandler):
                 raw = self.read_data()
                 if raw is None:
                     return
-                answer = self.server.sink.next_answer()
-                if answer.startswith("2"):
-                    self.server.sink.arrivals.add(Mail(sender, recipients, raw))
+                answer = sink.next_answer()
+                if answer.startswith("2") or not answer:
+                    sink.arrivals.add(Mail(sender, recipients, raw, self.secure, self.user))
                 if not answer:
                     return
                 self.say(answer)
@@ -152,6 +169,32 @@ class SmtpSession(socketserver.StreamRequestHandler):
                 return
             else:
                 self.say("502 not known here")
+
+    def secure_connection(self, context):
+        """RFC 3207: what was said before is forgotten; the caller's loop goes on over TLS."""
+        self.connection = context.wrap_socket(self.connection, server_side=True)
+        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+        self.secure = True
+
+    def authenticate(self, command):
+        """RFC 4954 with PLAIN and LOGIN, each with or without an initial response."""
+        words = command.split(" ")
+
+        def ask(prompt):
+            self.say("334 " + base64.b64encode(prompt).decode())
+            return base64.b64decode(self.rfile.readline())
+
+        first = base64.b64decode(words[2]) if len(words) > 2 else None
+        if words[1].upper() == "PLAIN":
+            _, user, password = (first if first is not None else ask(b"")).split(b"\0")
+        else:
+            user = first if first is not None else ask(b"Username:")
+            password = ask(b"Password:")
+        if (user.decode(), password.decode()) == tuple(self.server.sink.login):
+            self.user = user.decode()
+            self.say("235 2.7.0 welcome")
+        else:
+            self.say("535 5.7.8 no")
 
     def read_data(self):
         """The message without its final dot and with doubled dots undone; None when the client went away."""
@@ -203,17 +246,21 @@ class HttpSession(http.server.BaseHTTPRequestHandler):
 
 class WebhookSink(Sink):
     """A receiver of webhooks. `answers` is consumed one request each: a status, or (status, headers, body), or None to drop the
-    connection. When it is empty every request is answered 200. Every request is an arrival, whatever was answered."""
+    connection. When it is empty every request is answered 200. Every request is an arrival, whatever was answered. A function in its
+    place is asked for each answer, with the arrival."""
 
     def __init__(self, answers=()):
-        self.answers = list(answers)
+        self.answers = answers if callable(answers) else list(answers)
         self.lock = threading.Lock()
         self.serve(make_http_server())
         self.url = f"http://127.0.0.1:{self.port}/hook"
 
     def answer(self, arrival):
-        with self.lock:
-            answer = self.answers.pop(0) if self.answers else 200
+        if callable(self.answers):
+            answer = self.answers(arrival)
+        else:
+            with self.lock:
+                answer = self.answers.pop(0) if self.answers else 200
         self.arrivals.add(arrival)
         if isinstance(answer, tuple):
             return answer

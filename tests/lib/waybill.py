@@ -16,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -55,6 +56,16 @@ def request(method, url, body=None, headers=None, timeout=ANSWER_SECONDS):
     except urllib.error.HTTPError as refusal:
         with refusal:
             return Answer(refusal.code, refusal.headers, refusal.read())
+
+
+def eventually(look, holds=bool, seconds=READY_SECONDS):
+    """Calls `look` until `holds(what it returned)`, and returns that; a test that waits this long has failed."""
+    end = time.monotonic() + seconds
+    while not holds(seen := look()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not so within {seconds} s: {seen!r}"[:4000])
+        time.sleep(0.05)
+    return seen
 
 
 class Waybill:
