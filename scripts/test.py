@@ -213,6 +213,8 @@ def add_registered_tests(plan):
     def work(step):
         listed = subprocess.run(["ctest", "--test-dir", BUILD / "asan", "--show-only=json-v1"], check=True, capture_output=True, text=True)
         for test in json.loads(listed.stdout)["tests"]:
+            if not test.get("command"):
+                raise LookupError(f"{test['name']} is registered and was not built")
             command = [pathlib.Path(test["command"][0]), *test["command"][1:]]
             folder = next((p["value"] for p in test.get("properties", ()) if p["name"] == "WORKING_DIRECTORY"), ROOT)
             run = google_test(command[0]) if command[0].is_relative_to(BUILD) else node(command, folder)
