@@ -131,9 +131,8 @@ private:
         for (int attempt = 1;; ++attempt) {
             Result<Reply> reply = session_.client.send("POST", "/events", content_type, batch);
             Error error = reply.ok() ? Client::refusal(*reply) : reply.error();
-            if (reply.ok() && reply->status / 100 == 2) {
-                TRY(Answer answer, parse_answer(std::move(reply->body)));
-                totals_.add(answer.root, lines, batch.size());
+            if (reply.ok() && (reply->status / 100 == 2 || reply->status == 400)) {
+                TRY_VOID(count(std::move(*reply), lines, batch.size()));
                 report();
                 return {};
             }
@@ -162,9 +161,23 @@ private:
             return n;
         };
         TRY(Reply reply, session_.client.send_stream("/events", content_type, source));
-        if (reply.status / 100 != 2) return Client::refusal(reply);
+        if (reply.status / 100 != 2 && reply.status != 400) return Client::refusal(reply);
+        return count(std::move(reply), 0, sent);
+    }
+
+    // What was taken, and what was not. A 400 counts too: it is what an answer is when nothing in it was good, or when a document breaks off; the
+    // latter names no event that was refused, and is an error beside the counts.
+    Result<void> count(Reply reply, size_t lines, size_t bytes) {
+        Error refusal = Client::refusal(reply);
         TRY(Answer answer, parse_answer(std::move(reply.body)));
-        totals_.add(answer.root, 0, sent);
+        if (reply.status != 400) {
+            totals_.add(answer.root, lines, bytes);
+            return {};
+        }
+        if (!member(answer.root, "accepted")) return refusal;
+        const uint64_t before = totals_.refused;
+        totals_.add(answer.root, lines, bytes);
+        if (totals_.refused == before) return refusal;
         return {};
     }
 

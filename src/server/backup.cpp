@@ -74,6 +74,12 @@ Result<BackupReport> backup(const Config& config, const std::string& to, const s
             n = copy(disk, log + "/" + compressed, to_log + "/" + compressed, UINT64_MAX, copied);
         }
         if (!n.ok()) return std::move(n).error();
+        if (i == tail.segment) {
+            // As long as a segment is; what follows the groups reads as zero, which is where a log ends.
+            TRY(const auto file, disk.open(to_log + "/" + name, world::OpenMode::read_write));
+            TRY_VOID(file->truncate(segment.header().capacity));
+            TRY_VOID(file->sync_data());
+        }
         ++report.files;
     }
     TRY_VOID(disk.sync_directory(to_log));

@@ -176,7 +176,9 @@ Result<int> run(const Config& given, const ServeOptions& options) {
 
     std::unique_ptr<DemoSender> demo;
     DemoOptions play;
-    play.seed = 5;  // its history ends with a failing pipeline, a stopped one, running ones and open incidents: something of everything at first sight
+    // The first one's history ends with a failing pipeline, a stopped one, running ones and open incidents: something of everything at first sight.
+    // A later one must not repeat the ids of an earlier one.
+    play.seed = log->opening().created ? 5 : static_cast<uint64_t>(clock.now());
     if (options.demo)
         demo = std::make_unique<DemoSender>(play, clock, [&](const std::string& ndjson, size_t) { return submit_demo(*node, ndjson); });
 
