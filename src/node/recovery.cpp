@@ -65,6 +65,15 @@ Result<void> write_changes(const log::Log& log, history::History& history, histo
     return history.write(batch);
 }
 
+Result<void> write_all_changes(const log::Log& log, history::History& history, State& state, Position position) {
+    do {
+        history::Batch batch = take_changes(state, refill_batch, position);
+        if (state.tracking.dirty()) batch.position = history.position();
+        TRY_VOID(write_changes(log, history, std::move(batch)));
+    } while (state.tracking.dirty());
+    return {};
+}
+
 Result<Recovered> recover(world::Disk& disk, const std::string& snapshots, const log::Log& log, history::History& history, const Progress& progress) {
     Recovered r;
     r.state = std::make_unique<State>();
@@ -106,8 +115,7 @@ Result<Recovered> recover(world::Disk& disk, const std::string& snapshots, const
             while (state.tracking.dirty()) take_changes(state, refill_batch, known);
         }
         // Filling a whole history would mark everything dirty at once: it is written as the replay goes.
-        if (r.refilled && r.groups % refill_groups == 0)
-            while (state.tracking.dirty()) TRY_VOID(write_changes(log, history, take_changes(state, refill_batch, group.next)));
+        if (r.refilled && r.groups % refill_groups == 0) TRY_VOID(write_all_changes(log, history, state, group.next));
         if (progress && group.next - last_progress > (4 << 20)) progress(last_progress = group.next, end);
         return {};
     }));

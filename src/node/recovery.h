@@ -35,4 +35,8 @@ Result<bool> fold_snapshot(world::Disk& disk, const std::string& snapshots, cons
 // One batch of what changed, with texts; the history's writer thread.
 Result<void> write_changes(const log::Log& log, history::History& history, history::Batch batch);
 
+// Everything that changed, in as many batches as it takes. Only the last one moves the history's position, so a crash between them loses
+// nothing: what was not written yet is found behind that position again.
+Result<void> write_all_changes(const log::Log& log, history::History& history, State& state, Position position);
+
 }  // namespace waybill::node
