@@ -183,7 +183,9 @@ TEST(Delivery, AnUnknownOutcomeMakesItPossiblyTwice) {
     EXPECT_TRUE(r.deliveries.find(died)->possibly_twice);
     EXPECT_EQ(r.deliveries.find(died)->due, r.at);
     r.fail(refused, {Kind::refused, true, 0, "no answer", 0});
-    EXPECT_FALSE(r.deliveries.find(refused)->possibly_twice);  // nobody makes another attempt
+    EXPECT_FALSE(r.deliveries.find(refused)->possibly_twice);  // nobody makes another attempt, until somebody asks for one
+    r.change(*decide_redrive(r.deliveries, refused));
+    EXPECT_TRUE(r.deliveries.find(refused)->possibly_twice);
     r.fail(answered);
     EXPECT_FALSE(r.deliveries.find(answered)->possibly_twice);
 }

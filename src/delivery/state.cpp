@@ -71,7 +71,8 @@ void Deliveries::apply(const DeliveryChange& c, Position position, TimeMs time) 
         d.last_code = c.code;
         d.last_text = c.text;
     }
-    d.possibly_twice |= c.maybe_received && c.kind == DeliveryChangeKind::retry;
+    if (c.kind == DeliveryChangeKind::retry || c.kind == DeliveryChangeKind::dead) d.unanswered = c.maybe_received;
+    d.possibly_twice |= d.unanswered && (c.kind == DeliveryChangeKind::retry || c.kind == DeliveryChangeKind::redriven);
     d.hold_until = no_time;
     switch (c.kind) {
         case DeliveryChangeKind::started:

@@ -83,7 +83,7 @@ void encode(ByteWriter& out, const Delivery& d) {
     out.u8(static_cast<uint8_t>(d.status));
     out.varint(static_cast<uint64_t>(d.attempts));
     out.varint(static_cast<uint64_t>(d.attempts_total));
-    out.u8(d.possibly_twice);
+    out.u8(static_cast<uint8_t>(d.possibly_twice | d.unanswered << 1));
     out.svarint(d.last_code);
     out.text(d.last_text);
     out.varint(d.groups.size());
@@ -101,7 +101,9 @@ bool decode(ByteReader& in, Delivery& d) {
     if (!get(in, d.status, DeliveryStatus::cancelled)) return false;
     d.attempts = static_cast<int>(in.varint());
     d.attempts_total = static_cast<int>(in.varint());
-    d.possibly_twice = in.u8();
+    const uint8_t doubts = in.u8();
+    d.possibly_twice = doubts & 1;
+    d.unanswered = doubts & 2;
     d.last_code = static_cast<int>(in.svarint());
     d.last_text = in.text();
     const uint64_t groups = in.varint();

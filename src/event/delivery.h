@@ -54,6 +54,7 @@ struct Delivery {
     TimeMs retry_from = no_time;   // age is counted from here: planned, or the last redrive
     TimeMs finished = no_time;
     bool possibly_twice = false;   // an attempt ended without an answer, and another was made
+    bool unanswered = false;       // the last attempt ended without an answer
     int last_code = 0;
     std::string last_text;         // what the last attempt said; for cancelled and dead: why
     std::vector<Position> groups;  // the groups that changed it
