@@ -24,35 +24,42 @@ Outcome Fold::take(const IncomingEvent& event) {
     return record.outcome;
 }
 
-std::string Fold::visible() const {
-    std::string text;
-    auto execution = [&](const ExecutionView& v) {
-        JsonWriter json(text);
-        write_json(json, v);
-        JsonWriter summary(text);
-        write_summary_json(summary, v);
-        text += fmt::format(" trigger {:x} stop {:x}", v.trigger.content, v.stop_comment.content);
-        for (const auto& a : v.actions) text += fmt::format(" {:x}", a.result.content);
-        text += '\n';
-    };
-    std::map<std::pair<PipelineKey, std::string>, ExecutionView> executions;
-    state_->tracking.each_execution([&](const tracking::Execution& e) { executions[{e.pipeline->key, e.id.str()}] = state_->tracking.view(e); });
+void show(std::string& out, const ExecutionView& v) {
+    JsonWriter json(out);
+    write_json(json, v);
+    JsonWriter summary(out);
+    write_summary_json(summary, v);
+    out += fmt::format(" trigger {:x} stop {:x}", v.trigger.content, v.stop_comment.content);
+    for (const auto& a : v.actions) out += fmt::format(" {:x}", a.result.content);
+    out += '\n';
+}
+
+void show(std::string& out, const node::State& state, const tracking::Pipeline& p) {
+    const auto c = state.tracking.current(p);
+    out += fmt::format("{} {} {}: {} start {} update {} {} {} gaps {} of {}\n", p.key.account, p.key.region, p.key.pipeline, c.id, c.start, c.update, status_word(c.state), c.attempt,
+                       c.gaps, p.executions);
+    for (const auto& s : c.stages) out += fmt::format("  {} {} {}\n", s.name, status_word(s.state), s.attempt);
+    for (const auto& i : state.policy.incidents(p.key)) {
+        JsonWriter json(out);
+        write_json(json, i);
+        out += '\n';
+    }
+}
+
+std::map<std::pair<PipelineKey, std::string>, ExecutionView> Fold::executions() const {
+    std::map<std::pair<PipelineKey, std::string>, ExecutionView> all;
+    state_->tracking.each_execution([&](const tracking::Execution& e) { all[{e.pipeline->key, e.id.str()}] = state_->tracking.view(e); });
     for (const auto& [key, kept] : retired_) {
         ByteReader in(kept.execution);
-        ASSERT(decode(in, executions[key]));
+        ASSERT(decode(in, all[key]));
     }
-    for (const auto& [key, v] : executions) execution(v);
-    state_->tracking.each_pipeline([&](const tracking::Pipeline& p) {
-        const auto c = state_->tracking.current(p);
-        text += fmt::format("{} {} {}: {} start {} update {} {} {} gaps {} of {}\n", p.key.account, p.key.region, p.key.pipeline, c.id, c.start, c.update, status_word(c.state),
-                            c.attempt, c.gaps, p.executions);
-        for (const auto& s : c.stages) text += fmt::format("  {} {} {}\n", s.name, status_word(s.state), s.attempt);
-        for (const auto& i : state_->policy.incidents(p.key)) {
-            JsonWriter json(text);
-            write_json(json, i);
-            text += '\n';
-        }
-    });
+    return all;
+}
+
+std::string Fold::visible() const {
+    std::string text;
+    for (const auto& [key, v] : executions()) show(text, v);
+    state_->tracking.each_pipeline([&](const tracking::Pipeline& p) { show(text, *state_, p); });
     text += fmt::format("open incidents {}\n", state_->policy.open_incidents());
     return text;
 }

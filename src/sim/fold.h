@@ -11,6 +11,10 @@
 
 namespace waybill::sim {
 
+// One execution as a user can see it, without the texts; and a pipeline's current execution and its incidents.
+void show(std::string& out, const ExecutionView& execution);
+void show(std::string& out, const node::State& state, const tracking::Pipeline& pipeline);
+
 class Fold {
 public:
     Fold() : state_(std::make_unique<node::State>()) {}
@@ -24,6 +28,8 @@ public:
     void pass_through_snapshot();
     // Puts the execution away as the history would keep it, and brings it back when take() meets it again. Current ones stay.
     bool retire(const tracking::Execution& execution);
+    // Every execution, live or put away, by pipeline and id.
+    std::map<std::pair<PipelineKey, std::string>, ExecutionView> executions() const;
 
 private:
     std::unique_ptr<node::State> state_;
