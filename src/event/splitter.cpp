@@ -68,7 +68,7 @@ Result<void> Splitter::feed_lines(std::string_view piece, const Sink& sink) {
         const bool held_blank = !too_long_ && trimmed(held_).empty() && trimmed(part).empty();
         if (blank || held_blank) held_.clear();
         else if (!emit(sink, part)) return {};
-        ++at_;
+        whole_ = ++at_;
         ++line_;
         piece.remove_prefix(n + 1);
     }
@@ -87,6 +87,7 @@ Result<void> Splitter::feed_document(std::string_view piece, const Sink& sink) {
                     place_ = Place::between_values;
                     break;
                 }
+                if (c == '\xef') return broken(at_ + i, "the body must begin with '{' or '[', not with a byte order mark: send UTF-8 without one");
                 if (c != '{') return broken(at_ + i, "the body must be a JSON object, or an array of them");
                 [[fallthrough]];
             case Place::between_values:
@@ -123,16 +124,19 @@ Result<void> Splitter::feed_document(std::string_view piece, const Sink& sink) {
                         // What ends here is no object: a bare value, which only an array can end.
                         if (c != ']' || !array_) return broken(at_ + i, fmt::format("'{}' closes nothing", c));
                         if (!emit(sink, piece.substr(value_from, i - value_from))) return {};
+                        whole_ = at_ + i;
                         place_ = Place::after_document;
                         break;
                     }
                     if (--depth_ > 0) break;
                     if (!emit(sink, piece.substr(value_from, i + 1 - value_from))) return {};
+                    whole_ = at_ + i + 1;
                     place_ = array_ ? Place::after_value : Place::after_document;
                     break;
                 }
                 if (depth_ == 0 && c == ',' && array_) {
                     if (!emit(sink, piece.substr(value_from, i - value_from))) return {};
+                    whole_ = at_ + i;
                     place_ = Place::after_comma;
                 }
                 break;
@@ -155,7 +159,8 @@ Result<void> Splitter::feed_document(std::string_view piece, const Sink& sink) {
 Result<void> Splitter::finish(const Sink& sink) {
     if (stopped_) return {};
     if (framing_ == Framing::ndjson) {
-        if (too_long_ || !trimmed(held_).empty()) emit(sink, {});
+        if ((too_long_ || !trimmed(held_).empty()) && !emit(sink, {})) return {};
+        whole_ = at_;
         return {};
     }
     if (place_ == Place::before_document) return broken(at_, "the body is empty: a JSON event, or an array of events, is expected");

@@ -35,6 +35,8 @@ public:
     Result<void> feed(std::string_view piece, const Sink& sink);
     Result<void> finish(const Sink& sink);
     uint64_t bytes() const { return at_; }
+    // Everything that begins before this byte has gone to the sink whole; a client that was cut off goes on from there.
+    uint64_t whole() const { return whole_; }
     // Where the last framing error is.
     uint64_t error_byte() const { return error_byte_; }
 
@@ -51,7 +53,7 @@ private:
     const size_t max_;
     std::string held_;              // the beginning of a value that goes on in the next piece
     bool too_long_ = false, stopped_ = false;
-    uint64_t at_ = 0, index_ = 0, line_ = 1, value_byte_ = 0, error_byte_ = 0;
+    uint64_t at_ = 0, index_ = 0, line_ = 1, value_byte_ = 0, error_byte_ = 0, whole_ = 0;
     Place place_ = Place::before_document;
     bool array_ = false, in_string_ = false, escaped_ = false;
     uint64_t depth_ = 0;

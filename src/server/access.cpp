@@ -1,5 +1,6 @@
 #include "server/access.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 
@@ -11,7 +12,13 @@ std::string_view host_of(std::string_view text) {
     return colon == text.npos || text.find(':') != colon ? text : text.substr(0, colon);
 }
 
-bool is_loopback(std::string_view host) { return host == "localhost" || host.starts_with("127.") || host == "::1" || host.ends_with(".localhost"); }
+// A number of 127.0.0.0/8: four of them, so that the name 127.example.com is not taken for one.
+bool is_loopback(std::string_view host) {
+    constexpr std::string_view name = "localhost", below = ".localhost";
+    if (http::same_name(host, name) || host == "::1" || (host.size() > below.size() && http::same_name(host.substr(host.size() - below.size()), below))) return true;
+    in_addr address{};
+    return inet_pton(AF_INET, std::string(host).c_str(), &address) == 1 && host.find('\0') == host.npos && ntohl(address.s_addr) >> 24 == 127;
+}
 
 Access::Access(const Config& config) : security_(config.security), listen_host_(host_of(config.listen)), loopback_(is_loopback(listen_host_)) {}
 
@@ -42,7 +49,7 @@ std::optional<http::Response> Access::check_origin(const http::Head& head) const
 std::optional<http::Response> Access::check_token(const http::Head& head) const {
     if (security_.tokens.empty()) return {};
     std::string_view given = head.header_or("Authorization");
-    if (given.starts_with("Bearer ")) {
+    if (given.size() > 7 && http::same_name(given.substr(0, 7), "Bearer ")) {
         given.remove_prefix(7);
         bool good = false;
         for (const auto& token : security_.tokens)

@@ -307,6 +307,7 @@ http::Task<Result<http::Response>> delivery(const Context& context, http::Exchan
     if (!found.ok()) co_return std::move(found).error();
     if (!*found) co_return not_found(fmt::format("no delivery '{}' is known", text.substr(0, 200)));
     const Delivery& d = **found;
+    co_await history_caught_up(context, exchange);  // the execution is told from there
     CO_TRY(auto view, context.history.find_execution(d.execution_id, d.pipeline.account, d.pipeline.region, d.pipeline.pipeline));
     const Position position = context.node.gauges().released.load();
     std::string json;
@@ -345,6 +346,9 @@ http::Task<Result<http::Response>> delivery(const Context& context, http::Exchan
     co_return ok(std::move(json), position);
 }
 
+// A body that was not taken whole: the status says why.
+http::Response unread(http::Exchange& exchange, const Error& error) { return http::error_response(exchange.refusal_status(), to_string(error.kind), error.message); }
+
 http::Task<Result<http::Response>> redrive(const Context& context, http::Exchange& exchange, node::Redrive command, int status) {
     http::Completion<uint64_t> done(exchange);
     command.answer = [sender = done.sender()](Result<uint64_t> n) mutable { sender.complete(std::move(n)); };
@@ -354,9 +358,17 @@ http::Task<Result<http::Response>> redrive(const Context& context, http::Exchang
     co_return at_position(http::json_response(status, fmt::format("{{\"redriven\":{}}}", *n)), context.node.gauges().released.load());
 }
 
+http::Task<Result<http::Response>> redrive_one(const Context& context, http::Exchange& exchange, std::string text) {
+    const auto id = DeliveryId::parse(text);
+    if (!id) co_return not_found(fmt::format("'{}' is not a delivery: ids look like d-4096-0", text.substr(0, 200)));
+    node::Redrive command;
+    command.ids.push_back(*id);
+    co_return co_await redrive(context, exchange, std::move(command), 202);
+}
+
 http::Task<Result<http::Response>> redrive_many(const Context& context, http::Exchange& exchange) {
     auto body = co_await exchange.read_body(small_body);
-    if (!body.ok()) co_return std::move(body).error();
+    if (!body.ok()) co_return unread(exchange, body.error());
     simdjson::dom::parser parser;
     simdjson::dom::element root;
     if (parser.parse(*body).get(root) != simdjson::SUCCESS || !root.is_object()) co_return invalid("the body must be {\"all\":true} or {\"ids\":[\"d-…\"]}");
@@ -401,7 +413,7 @@ http::Task<Result<http::Response>> search(const Context& context, http::Exchange
 
 http::Task<Result<http::Response>> sql(const Context& context, http::Exchange& exchange) {
     auto body = co_await exchange.read_body(small_body);
-    if (!body.ok()) co_return std::move(body).error();
+    if (!body.ok()) co_return unread(exchange, body.error());
     simdjson::dom::parser parser;
     simdjson::dom::element root;
     std::string_view query;
@@ -473,7 +485,41 @@ std::vector<std::string_view> segments(std::string_view path) {
     return parts;
 }
 
+// Every route but the live ones (router.cpp), as docs/openapi.yaml has them; tests/api_test.py holds the two together.
+using Arguments = std::vector<std::string>;  // the path's {…}, decoded
+struct Route {
+    std::string_view method, path;
+    http::Task<Result<http::Response>> (*handler)(const Context&, http::Exchange&, Arguments);
+};
+constexpr Route routes[] = {
+    {"GET", "/pipelines", [](const Context& c, http::Exchange& x, Arguments) { return pipelines(c, x); }},
+    {"GET", "/pipelines/{name}/executions", [](const Context& c, http::Exchange& x, Arguments a) { return executions(c, x, a[0]); }},
+    {"GET", "/executions/{id}", [](const Context& c, http::Exchange& x, Arguments a) { return execution(c, x, a[0], ""); }},
+    {"GET", "/executions/{id}/events", [](const Context& c, http::Exchange& x, Arguments a) { return execution(c, x, a[0], "events"); }},
+    {"GET", "/executions/{id}/receipt", [](const Context& c, http::Exchange& x, Arguments a) { return execution(c, x, a[0], "receipt"); }},
+    {"GET", "/incidents", [](const Context& c, http::Exchange& x, Arguments) { return incidents(c, x); }},
+    {"GET", "/incidents/{id}", [](const Context& c, http::Exchange& x, Arguments a) { return incident(c, x, a[0], ""); }},
+    {"GET", "/incidents/{id}/receipt", [](const Context& c, http::Exchange& x, Arguments a) { return incident(c, x, a[0], "receipt"); }},
+    {"GET", "/deliveries", [](const Context& c, http::Exchange& x, Arguments) { return deliveries(c, x); }},
+    {"POST", "/deliveries/redrive", [](const Context& c, http::Exchange& x, Arguments) { return redrive_many(c, x); }},
+    {"GET", "/deliveries/{id}", [](const Context& c, http::Exchange& x, Arguments a) { return delivery(c, x, a[0], ""); }},
+    {"GET", "/deliveries/{id}/receipt", [](const Context& c, http::Exchange& x, Arguments a) { return delivery(c, x, a[0], "receipt"); }},
+    {"POST", "/deliveries/{id}/redrive", [](const Context& c, http::Exchange& x, Arguments a) { return redrive_one(c, x, a[0]); }},
+    {"GET", "/events", [](const Context& c, http::Exchange& x, Arguments) { return list_events(c, x); }},
+    {"GET", "/events/{position}", [](const Context& c, http::Exchange& x, Arguments a) { return one_event(c, x, a[0]); }},
+    {"GET", "/search", [](const Context& c, http::Exchange& x, Arguments) { return search(c, x); }},
+    {"POST", "/sql", [](const Context& c, http::Exchange& x, Arguments) { return sql(c, x); }},
+    {"GET", "/health", [](const Context& c, http::Exchange& x, Arguments) { return health(c, x); }},
+    {"GET", "/why/{id}", [](const Context& c, http::Exchange& x, Arguments a) { return why(c, x, a[0]); }},
+};
+
 }  // namespace
+
+http::Response method_not_allowed(const http::Head& head, std::string_view allowed) {
+    http::Response response = http::error_response(405, "invalid", fmt::format("{} is not a method of {}: use {}", head.method().substr(0, 40), head.raw_path().substr(0, 200), allowed));
+    response.headers.emplace_back("Allow", std::string(allowed));
+    return response;
+}
 
 PipelineRow pipeline_row(const node::State& state, const tracking::Pipeline& p) {
     PipelineRow row{p.key, p.executions, p.changed, state.tracking.current(p), {}};
@@ -502,49 +548,30 @@ void write_json(JsonWriter& w, const PipelineRow& row) {
 }
 
 http::Task<std::optional<http::Response>> native_api(const Context& context, http::Exchange& exchange, std::string_view path) {
-    const std::string_view method = exchange.head().method();
+    const std::string_view method = exchange.head().method() == "HEAD" ? "GET" : exchange.head().method();
     // Names may hold an encoded slash, so the path is cut before it is decoded.
-    std::vector<std::string> p;
-    for (auto part : segments(path)) p.push_back(http::percent_decode(part, false));
-    const bool get = method == "GET" || method == "HEAD", post = method == "POST";
-    const size_t n = p.size();
-    auto is = [&](size_t count, std::string_view first) { return n == count && p[0] == first; };
-
-    Result<http::Response> result = not_found("");
-    bool known = true;
-    if (get && is(1, "pipelines")) result = co_await pipelines(context, exchange);
-    else if (get && is(3, "pipelines") && p[2] == "executions") result = co_await executions(context, exchange, p[1]);
-    else if (get && is(2, "executions")) result = co_await execution(context, exchange, p[1], "");
-    else if (get && is(3, "executions") && (p[2] == "events" || p[2] == "receipt")) result = co_await execution(context, exchange, p[1], p[2]);
-    else if (get && is(1, "incidents")) result = co_await incidents(context, exchange);
-    else if (get && is(2, "incidents")) result = co_await incident(context, exchange, p[1], "");
-    else if (get && is(3, "incidents") && p[2] == "receipt") result = co_await incident(context, exchange, p[1], p[2]);
-    else if (get && is(1, "deliveries")) result = co_await deliveries(context, exchange);
-    else if (post && is(2, "deliveries") && p[1] == "redrive") result = co_await redrive_many(context, exchange);
-    else if (get && is(2, "deliveries")) result = co_await delivery(context, exchange, p[1], "");
-    else if (get && is(3, "deliveries") && p[2] == "receipt") result = co_await delivery(context, exchange, p[1], p[2]);
-    else if (post && is(3, "deliveries") && p[2] == "redrive") {
-        const auto id = DeliveryId::parse(p[1]);
-        if (!id) {
-            result = not_found(fmt::format("'{}' is not a delivery: ids look like d-4096-0", p[1].substr(0, 200)));
-        } else {
-            node::Redrive command;
-            command.ids.push_back(*id);
-            result = co_await redrive(context, exchange, std::move(command), 202);
+    const std::vector<std::string_view> parts = segments(path);
+    std::string allowed;
+    for (const Route& route : routes) {
+        const std::vector<std::string_view> pattern = segments(route.path);
+        if (pattern.size() != parts.size()) continue;
+        Arguments arguments;
+        bool fits = true;
+        for (size_t i = 0; fits && i < pattern.size(); ++i) {
+            if (pattern[i].starts_with('{')) arguments.push_back(http::percent_decode(parts[i], false));
+            else fits = pattern[i] == parts[i];
         }
+        if (!fits) continue;
+        if (route.method != method) {
+            allowed += allowed.empty() ? "" : ", ";
+            allowed += route.method == "GET" ? "GET, HEAD" : route.method;
+            continue;
+        }
+        Result<http::Response> result = co_await route.handler(context, exchange, std::move(arguments));
+        co_return result.ok() ? std::move(*result) : http::error_response(result.error());
     }
-    else if (get && is(1, "events")) result = co_await list_events(context, exchange);
-    else if (get && is(2, "events")) result = co_await one_event(context, exchange, p[1]);
-    else if (get && is(1, "search")) result = co_await search(context, exchange);
-    else if (post && is(1, "sql")) result = co_await sql(context, exchange);
-    else if (get && is(1, "health")) result = co_await health(context, exchange);
-    else if (get && is(2, "why")) result = co_await why(context, exchange, p[1]);
-    else known = false;
-    if (!known) co_return std::nullopt;
-    if (result.ok()) co_return std::move(*result);
-    http::Response response = http::error_response(result.error());
-    if (response.status == 503) response.headers.emplace_back("Retry-After", "1");
-    co_return response;
+    if (!allowed.empty()) co_return method_not_allowed(exchange.head(), allowed);
+    co_return std::nullopt;
 }
 
 }  // namespace waybill::server

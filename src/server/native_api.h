@@ -10,6 +10,9 @@ namespace waybill::server {
 // `path` is what follows "/api/v1". Nothing: no such resource.
 http::Task<std::optional<http::Response>> native_api(const Context& context, http::Exchange& exchange, std::string_view path);
 
+// 405, with the methods that there are.
+http::Response method_not_allowed(const http::Head& head, std::string_view allowed);
+
 // One pipeline's row, copied out of released state.
 struct PipelineRow {
     PipelineKey key;

@@ -32,7 +32,9 @@ bool is_any_of(std::string_view type, std::initializer_list<std::string_view> na
 class Intake {
 public:
     Intake(const Context& context, http::Exchange& exchange, Shape shape, bool document)
-        : context_(context), exchange_(exchange), shape_(shape), document_(document), defaults_{context.config.account, context.config.region, context.clock.now()} {}
+        : context_(context), exchange_(exchange), shape_(shape), document_(document), defaults_{context.config.account, context.config.region, context.clock.now()} {
+        position = context.node.gauges().released.load();
+    }
 
     // False: what follows cannot be trusted (a syntax error inside one JSON document).
     bool take(const SplitValue& value) {
@@ -68,8 +70,13 @@ public:
     // Submits what was read so far, once the slice before it is done.
     http::Task<Result<void>> submit() {
         auto settled = co_await settle();
-        if (!settled.ok() || slice_.empty()) co_return settled;
+        if (!settled.ok()) co_return settled;
+        if (slice_.empty()) {
+            read_to = seen_to;
+            co_return settled;
+        }
         pending_.emplace(exchange_);
+        pending_to_ = seen_to;
         node::Ingest ingest;
         ingest.events = std::move(slice_);
         ingest.answer = [sender = pending_->sender()](Result<node::IngestAnswer> answer) mutable { sender.complete(std::move(answer)); };
@@ -90,6 +97,7 @@ public:
         accepted += answer->accepted;
         duplicates += answer->duplicates;
         position = answer->position;
+        read_to = pending_to_;
         co_return Result<void>();
     }
 
@@ -98,6 +106,8 @@ public:
     std::vector<Refusal> refusals;
     std::string syntax_error;
     uint64_t syntax_byte = 0;
+    uint64_t seen_to = 0;  // every event that begins before this byte was seen whole
+    uint64_t read_to = 0;  // and, before this one, is synced or refused
 
 private:
     const Context& context_;
@@ -107,6 +117,7 @@ private:
     const CloudDefaults defaults_;
     std::vector<IncomingEvent> slice_;
     size_t slice_bytes_ = 0;
+    uint64_t pending_to_ = 0;
     std::optional<http::Completion<node::IngestAnswer>> pending_;
 };
 
@@ -130,7 +141,7 @@ http::Response answer(const Intake& intake, int status, std::string_view kind, s
         else w.null();
         w.key("byte").number(static_cast<int64_t>(r.byte)).key("field").text(r.field).key("reason").text(r.reason).end_object();
     }
-    w.end_array().key("position").number(static_cast<int64_t>(intake.position)).end_object();
+    w.end_array().key("readTo").number(static_cast<int64_t>(intake.read_to)).key("position").number(static_cast<int64_t>(intake.position)).end_object();
     http::Response response = http::json_response(status, std::move(body));
     if (status == 503) response.headers.emplace_back("Retry-After", "1");
     return at_position(std::move(response), intake.position);
@@ -160,7 +171,7 @@ http::Task<void> post_events(const Context& context, http::Exchange& exchange) {
         shape = Shape::cloud_structured;
     } else if (head.header("ce-specversion")) {
         shape = Shape::cloud_binary;
-    } else if (is_any_of(type, {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/json-seq"})) {
+    } else if (is_any_of(type, {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})) {
         framing = Framing::ndjson;
     } else if (!type.empty() && !is_any_of(type, {"application/json", "text/json"})) {
         co_await respond(exchange, http::error_response(
@@ -183,6 +194,7 @@ http::Task<void> post_events(const Context& context, http::Exchange& exchange) {
             if (name.size() > 3 && http::same_name(name.substr(0, 3), "ce-")) attributes.emplace_back(name.substr(3), value);
         auto envelope = from_binary(attributes, type, *body, {context.config.account, context.config.region, context.clock.now()});
         const SplitValue value{*body};
+        intake.seen_to = exchange.body_bytes_read();
         if (auto* error = std::get_if<FieldError>(&envelope)) {
             error->syntax = false;
             intake.refuse(value, std::move(*error));
@@ -203,6 +215,7 @@ http::Task<void> post_events(const Context& context, http::Exchange& exchange) {
             }
             auto cut = piece->empty() ? splitter.finish(sink) : splitter.feed(*piece, sink);
             const bool broken = !cut.ok() || !intake.syntax_error.empty();
+            intake.seen_to = splitter.whole();
             if (intake.slice_full() || piece->empty() || broken) {
                 auto submitted = co_await intake.submit();
                 if (!submitted.ok()) {

@@ -177,7 +177,11 @@ http::Task<http::Response> put_events(const Context& context, http::Exchange& ex
         auto event = reader.read(envelope);
         if (auto* error = std::get_if<FieldError>(&event)) {
             r.event_id.clear();
-            refuse("InvalidArgument", fmt::format("Parameter {} is not valid. Reason: {} {}.", error->field.starts_with("detail.") ? "Detail" : "Entry", error->field, error->reason));
+            std::string_view parameter = "Entry";
+            if (error->field == "source") parameter = "Source";
+            else if (error->field == "detail-type") parameter = "DetailType";
+            else if (error->field.starts_with("detail")) parameter = "Detail";
+            refuse("InvalidArgument", fmt::format("Parameter {} is not valid. Reason: {}{}{}.", parameter, error->field, error->field.empty() ? "" : " ", error->reason));
             continue;
         }
         // An unknown bus takes an event and drops it, with an id: AWS's behaviour.

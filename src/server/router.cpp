@@ -36,11 +36,16 @@ http::Task<void> Router::handle(http::Exchange& exchange) const {
     if (auto refused = access_.check_origin(head)) co_return co_await respond(exchange, std::move(*refused));
     const std::string_view raw_path = head.raw_path();
 
-    const bool events = raw_path == "/events" && head.method() == "POST" && !head.header("X-Amz-Target");
+    const bool post = head.method() == "POST", get = head.method() == "GET" || head.method() == "HEAD";
+    const bool events = raw_path == "/events" && !get && !head.header("X-Amz-Target");  // GET is a page of the console
     const bool native = raw_path.starts_with("/api/v1/"), scrape = raw_path == "/metrics";
     if (events || native || scrape) {
         if (auto refused = access_.check_token(head)) co_return co_await respond(exchange, std::move(*refused));
-        if (events) co_return co_await post_events(context_, exchange);
+        if (events) {
+            if (!post) co_return co_await respond(exchange, method_not_allowed(head, "GET, HEAD, POST"));
+            co_return co_await post_events(context_, exchange);
+        }
+        if ((scrape || raw_path == "/api/v1/stream") && !get) co_return co_await respond(exchange, method_not_allowed(head, "GET, HEAD"));
         if (scrape) {
             http::Response page = co_await metrics(context_, exchange);
             co_return co_await respond(exchange, std::move(page));

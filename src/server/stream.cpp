@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "event/incident.h"
 #include "event/record.h"
@@ -18,8 +21,27 @@ constexpr size_t write_bytes = 64 << 10;       // messages gathered into one wri
 constexpr uint64_t scan_bytes = 1 << 20;       // of log between writes
 constexpr size_t rows_a_message = 500;
 
-void message(std::string& out, std::string_view type, Position id, std::string_view json) {
-    fmt::format_to(std::back_inserter(out), "event: {}\nid: {}\ndata: {}\n\n", type, id, json);
+// A message's id says what a client has when it has seen it: the group at `position` up to and with its message `part` (from 1); the group's last
+// one is named by the position alone. So a connection that breaks between two messages of one group loses and repeats nothing.
+struct MessageId {
+    Position position = 0;
+    size_t part = 0;  // 0: all of them
+    std::string str() const { return part ? fmt::format("{}.{}", position, part) : std::to_string(position); }
+    static std::optional<MessageId> parse(std::string_view text) {
+        MessageId id;
+        const char* const end = text.data() + text.size();
+        auto [after, error] = std::from_chars(text.data(), end, id.position);
+        if (error != std::errc{}) return {};
+        if (after == end) return id;
+        if (*after != '.') return {};
+        auto [last, bad] = std::from_chars(after + 1, end, id.part);
+        if (bad != std::errc{} || last != end || id.part == 0) return {};
+        return id;
+    }
+};
+
+void message(std::string& out, std::string_view type, const MessageId& id, std::string_view json) {
+    fmt::format_to(std::back_inserter(out), "event: {}\nid: {}\ndata: {}\n\n", type, id.str(), json);
 }
 
 void key_members(JsonWriter& w, const PipelineKey& key) { w.key("pipeline").text(key.pipeline).key("account").text(key.account).key("region").text(key.region); }
@@ -29,7 +51,24 @@ public:
     // `execution_id`: only what concerns that execution; empty: everything.
     Messages(const log::Log& log, std::string& out, std::string execution_id) : log_(log), out_(out), execution_id_(std::move(execution_id)) {}
 
-    Result<void> add(const log::Group& group) {
+    // `seen`: how many of the group's messages the client has already; all of them count, those that it did not want too.
+    Result<void> add(const log::Group& group, size_t seen) {
+        told_.clear();
+        count_ = 0;
+        TRY_VOID(read(group));
+        for (const Told& t : told_)
+            if (t.part > seen) message(out_, t.type, {group.position, &t == &told_.back() ? 0 : t.part}, t.json);
+        return {};
+    }
+
+private:
+    struct Told {
+        std::string_view type;
+        size_t part;
+        std::string json;
+    };
+
+    Result<void> read(const log::Group& group) {
         GroupReader reader(group.payload);
         while (auto record = reader.next()) {
             json_.clear();
@@ -61,8 +100,12 @@ public:
         return {};
     }
 
-private:
-    bool wanted(const std::string& execution_id) const { return execution_id_.empty() || execution_id_ == execution_id; }
+    // Counts the message; false when it is not for this client.
+    bool wanted(const std::string& execution_id) {
+        ++count_;
+        return execution_id_.empty() || execution_id_ == execution_id;
+    }
+    void tell(std::string_view type) { told_.push_back({type, count_, json_}); }
 
     void transition(JsonWriter& w, const TransitionRecord& r, const log::Group& group) {
         const PipelineEvent& e = r.event;
@@ -72,7 +115,7 @@ private:
         w.key("executionId").text(e.execution_id).key("scope").text(scope_word(e.scope)).key("stageName").text_or_null(e.stage).key("actionName").text_or_null(e.action);
         w.key("actionExecutionId").text_or_null(e.action_execution_id).key("state").text(event_word(e.state)).key("attempt").number(e.attempt);
         w.key("outcome").text(to_string(r.outcome)).end_object();
-        message(out_, "transition", group.position, json_);
+        tell("transition");
     }
 
     // An incident opens, is joined or is resolved by a decision that names it.
@@ -82,7 +125,7 @@ private:
         w.key("status").text(d.line == PolicyLine::pipeline_succeeded ? "resolved" : "open");
         key_members(w, d.pipeline);
         w.key("executionId").text(d.execution_id).end_object();
-        message(out_, "incident", group.position, json_);
+        tell("incident");
     }
 
     void delivery(JsonWriter& w, const Delivery& d, std::string_view status, Position position) {
@@ -91,7 +134,7 @@ private:
         w.key("kind").text(to_string(d.kind)).key("topic").text(to_string(d.topic)).key("target").text(d.target);
         key_members(w, d.pipeline);
         w.key("executionId").text(d.execution_id).end_object();
-        message(out_, "delivery", position, json_);
+        tell("delivery");
     }
 
     // What changed is told with what was planned, which stands in its own group.
@@ -125,9 +168,12 @@ private:
     std::string& out_;
     const std::string execution_id_;
     std::string json_;
+    std::vector<Told> told_;  // of one group
+    size_t count_ = 0;
 };
 
-http::Task<Result<void>> stream_groups(const Context& context, http::Exchange& exchange, Position from) {
+// From the group at `from` on, of which the client has seen that many messages.
+http::Task<Result<void>> stream_groups(const Context& context, http::Exchange& exchange, Position from, size_t seen) {
     std::string out;
     Messages messages(context.log, out, exchange.head().query("executionId").value_or(""));
     for (;;) {
@@ -145,7 +191,7 @@ http::Task<Result<void>> stream_groups(const Context& context, http::Exchange& e
         Result<void> told;
         const Position begin = from;
         auto reached = context.log.scan(from, released, [&](const log::Group& group) {
-            told = messages.add(group);
+            told = messages.add(group, std::exchange(seen, 0));
             return told.ok() && out.size() < write_bytes && group.next - begin < scan_bytes;
         });
         if (!reached.ok()) co_return std::move(reached).error();
@@ -194,7 +240,7 @@ http::Task<Result<void>> stream_pipelines(const Context& context, http::Exchange
             w.begin_object().key("position").number(static_cast<int64_t>(from)).key("pipelines").begin_array();
             for (const auto& row : changed->rows) write_json(w, row);
             w.end_array().end_object();
-            message(out, "pipelines", from, json);
+            message(out, "pipelines", {from, 0}, json);
             auto written = co_await exchange.write(out);
             if (!written.ok()) co_return std::move(written).error();
         }
@@ -208,27 +254,35 @@ http::Task<Result<void>> stream_pipelines(const Context& context, http::Exchange
 http::Task<void> stream(const Context& context, http::Exchange& exchange) {
     const http::Head& head = exchange.head();
     const bool pipelines = head.query("view") == "pipelines";
-    std::string from_text(head.header_or("Last-Event-ID"));
-    if (from_text.empty()) from_text = head.query("from").value_or("");
+    const std::string last(head.header_or("Last-Event-ID")), asked = head.query("from").value_or("");
+    const std::string& from_text = last.empty() ? asked : last;
     const Position released = context.released.value();
     Position from = released;
+    size_t seen = 0;
     if (!from_text.empty()) {
-        auto [end, ec] = std::from_chars(from_text.data(), from_text.data() + from_text.size(), from);
-        if (ec != std::errc{} || end != from_text.data() + from_text.size()) {
-            co_await respond(exchange, http::error_response(invalid(fmt::format("Last-Event-ID: '{}' is not a position of this stream", from_text.substr(0, 40)))));
+        const auto id = MessageId::parse(from_text);
+        if (!id || (last.empty() && id->part)) {
+            co_await respond(exchange, http::error_response(invalid(fmt::format("{}: '{}' is not a position of this stream", last.empty() ? "from" : "Last-Event-ID", from_text.substr(0, 40)))));
             co_return;
         }
+        from = id->position;
+        seen = id->part;
     }
     if (!pipelines && !from_text.empty()) {
-        // The id is that of the last message seen: what follows its group comes next.
-        from = std::max(from, context.log.begin());
-        if (from < released && head.header("Last-Event-ID")) {
-            auto seen = context.log.read(from);
-            if (!seen.ok()) {
-                co_await respond(exchange, http::error_response(seen.error()));
+        // Last-Event-ID is the last message seen: what follows it comes next. Retention may have deleted what it named.
+        const Position begin = context.log.begin();
+        const bool deleted = from < begin;
+        from = std::max(from, begin);
+        if (deleted) seen = 0;
+        if (from < released) {
+            auto entry = context.log.read(from);
+            if (!entry.ok()) {
+                co_await respond(exchange, http::error_response(
+                    entry.error().kind == ErrorKind::not_found ? invalid(fmt::format("no message of this stream stands at {}: leave it out to begin with what comes next", from_text.substr(0, 40)))
+                                                               : entry.error()));
                 co_return;
             }
-            from = seen->next;
+            if (!last.empty() && !deleted && seen == 0) from = entry->next;
         }
         from = std::min(from, released);
     }
@@ -244,7 +298,7 @@ http::Task<void> stream(const Context& context, http::Exchange& exchange) {
         auto ended = co_await stream_pipelines(context, exchange, from);
         (void)ended;
     } else {
-        auto ended = co_await stream_groups(context, exchange, from);
+        auto ended = co_await stream_groups(context, exchange, from, seen);
         (void)ended;
     }
 }
