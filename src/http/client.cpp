@@ -111,6 +111,7 @@ struct Transfer {
     Conversation conversation{};
     size_t uploaded = 0;
     std::string blocked{};
+    bool requested = false, broken = false;  // on_request
     const AddressRules* addresses = nullptr;
     curl_slist* list = nullptr;
     char error[CURL_ERROR_SIZE] = {};
@@ -188,6 +189,15 @@ curl_socket_t on_open(void* user, curlsocktype, curl_sockaddr* address) {
         return CURL_SOCKET_BAD;
     }
     return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+// libcurl is about to send the request. A second time means that a kept connection ended without an answer: whether to send it again is for
+// the caller to say.
+int on_request(void* user, char*, char*, int, int) {
+    auto& t = *static_cast<Transfer*>(user);
+    t.broken = t.requested;
+    t.requested = true;
+    return t.broken ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 ClientFailure::Kind kind_of(CURLcode code) {
@@ -375,6 +385,8 @@ struct Client::State {
         curl_easy_setopt(easy, CURLOPT_HEADERDATA, &t);
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &t);
+        curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+        curl_easy_setopt(easy, CURLOPT_PREREQDATA, &t);
         flying.emplace(easy, std::move(transfer));
         CURLMcode added = curl_multi_add_handle(multi, easy);
         ASSERT(added == CURLM_OK);
@@ -464,6 +476,7 @@ struct Client::State {
             failure.kind =
                 ClientFailure::Kind::protocol;  // an answer without a status line: curl names it as it names a bad scheme
         failure.text = t.error[0] ? t.error : curl_easy_strerror(code);
+        if (t.broken) return {ClientFailure::Kind::broken, "the connection ended before an answer came", true};
         if (!t.blocked.empty() && failure.kind == ClientFailure::Kind::connect) {
             failure.kind = ClientFailure::Kind::refused_address;
             failure.text = t.blocked;

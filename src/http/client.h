@@ -3,9 +3,8 @@
 //
 // send() and send_mail() may be called from any thread, callbacks included; they only queue. Every call gets exactly one
 // callback, on the client's thread, which must not block; the client's end answers what is still open with `stopped`. Connections
-// are kept and reused. Nothing is retried here, with one exception that is libcurl's: when a kept connection turns out to be dead
-// before a byte of an answer came, the request is sent again on a new one. So a receiver may see a request twice, as with any
-// sender on a network.
+// are kept and reused. Nothing is retried here, not even what libcurl would send again by itself because a kept connection ended
+// before a byte of an answer came: the other side may have acted on it, so it is a failure, `maybe_received`.
 //
 // Never: redirects (a 3xx is an answer), proxies from the environment, cookies, other protocols than http, https, smtp and smtps,
 // unverified TLS, connections to addresses that AddressRules refuses.

@@ -166,6 +166,29 @@ TEST(Client, says_whether_the_other_side_may_have_it) {
     EXPECT_FALSE(std::get<1>(nobody).maybe_received);
 }
 
+TEST(Client, a_kept_connection_that_ends_without_an_answer_is_not_used_as_an_excuse_to_ask_twice) {
+    std::atomic<int> requests{0};
+    Scripted server([&](TestSocket& s) {
+        // Each connection answers once; what comes after that is read, and the connection ended.
+        for (int answers = 1;; --answers) {
+            auto [head, body] = s.receive_response();
+            if (head.empty()) return;
+            ++requests;
+            if (answers == 0) return;
+            s.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    Client client(options_with(rules()));
+    ClientRequest request;
+    request.url = server.url();
+    request.body = "once";
+    ASSERT_EQ(std::get<ClientResponse>(ask(client, request)).status, 200);
+    const auto failure = std::get<ClientFailure>(ask(client, request));
+    EXPECT_EQ(failure.kind, ClientFailure::Kind::broken);
+    EXPECT_TRUE(failure.maybe_received);
+    EXPECT_EQ(requests, 2);
+}
+
 TEST(Client, what_cannot_be_sent_fails_at_once) {
     Client client(options_with(rules()));
     auto kind = [&](ClientRequest r) { return std::get<1>(ask(client, std::move(r))).kind; };
