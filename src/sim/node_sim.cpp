@@ -43,7 +43,7 @@ public:
 
     void perform(node::Job job) override {
         const Delivery& d = job.delivery;
-        sim_.catch_up();
+        if (!sim_.catch_up()) return;
         const auto plan = sim_.planned_.find(d.id);
         if (plan == sim_.planned_.end()) return sim_.broken(fmt::format("{} is performed before its plan is durable", d.id.str()));
         if (plan->second.key != d.key) return sim_.broken(fmt::format("{} is performed under another key", d.id.str()));
@@ -262,7 +262,7 @@ void NodeSim::send() {
         if (answer->accepted + answer->duplicates != of.mapped().size()) broken("an answer counts other events than were sent");
         if (answer->position > log_->durable()) broken("an answer left before its events were durable");
         for (size_t i : of.mapped()) ++acknowledged_[i];
-        catch_up();
+        if (!catch_up()) return;
         for (size_t i : of.mapped())
             if (std::count(durable_events_.begin(), durable_events_.end(), i) < acknowledged_[i]) broken("an acknowledged event is not below the position answered");
     };
@@ -328,7 +328,7 @@ void NodeSim::feed() {
 
 // -- the checks --
 
-void NodeSim::catch_up() {
+bool NodeSim::catch_up() {
     if (read_to_ == 0) read_to_ = log_->begin();
     const auto reached = log_->scan(read_to_, log_->durable(), [&](const log::Group& group) {
         GroupReader records(group.payload);
@@ -359,13 +359,15 @@ void NodeSim::catch_up() {
             if (!good) broken(fmt::format("the group at {} is not what was written", group.position));
         }
         if (records.failed()) broken(fmt::format("the group at {} cannot be read", group.position));
+        read_to_ = group.next;
         return fine();
     });
     if (!reached.ok()) {
         if (reached.error().kind != ErrorKind::unavailable) broken("the log cannot be read: " + reached.error().message);
-        return;
+        return false;
     }
     read_to_ = *reached;
+    return fine();
 }
 
 // All that was known to be durable is still there, and nothing that was promised is missing.
@@ -401,7 +403,7 @@ void NodeSim::check_state() {
     node_->submit(node::Read{[&](const node::View& view) {
         looked = true;
         if (view.position != log_->durable()) return broken("a reader sees what is not durable");
-        catch_up();
+        if (!catch_up()) return;  // the power is gone, and the node has not noticed yet
         Fold fold;
         for (size_t i : durable_events_) fold.take(events_[i]);
         for (const auto& [key, expected] : fold.executions()) {
@@ -426,9 +428,15 @@ void NodeSim::check_state() {
             show(wanted, fold.state(), p);
             if (shown != wanted) return broken(fmt::format("pipeline {} is shown as\n{}\nand is\n{}", p.key.pipeline, shown, wanted));
         });
-        size_t open = 0;
-        for (const auto& [id, d] : planned_) open += !delivered_.contains(id) && !cancelled_.contains(id) && !dead_.contains(id);
-        if (view.state.deliveries.open() != open || view.state.deliveries.dead() != dead_.size()) broken("the open deliveries are not those of the log");
+        for (const auto& [id, d] : planned_) {
+            const auto* is = view.state.deliveries.find(id);
+            const bool open = !delivered_.contains(id) && !cancelled_.contains(id);
+            const bool dead = dead_.contains(id);
+            if (open != (is != nullptr) || (is && dead != (is->status == DeliveryStatus::dead)))
+                return broken(fmt::format("{} is {} in memory; in the log it is {} and {}, after {} attempts, planned as {} for {}", id.str(), is ? to_string(is->status) : "gone",
+                                          open ? "open" : "closed", dead ? "dead" : "not dead", attempts_[id], to_string(d.status), d.key));
+        }
+        if (const auto& d = view.state.deliveries; d.open() + d.dead() + delivered_.size() + cancelled_.size() != planned_.size()) broken("memory holds deliveries that the log does not");
     }});
     if (step() && !looked) {
         // The disk is full: readers wait.

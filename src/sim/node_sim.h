@@ -65,7 +65,7 @@ private:
     void send();
     void act();                  // one random thing that the world does
     void feed();                 // moves the history on, as HistoryFeed does
-    void catch_up();             // reads what has become durable
+    bool catch_up();             // reads what has become durable; false: the disk cannot be read
     void check_log();            // acknowledged events, after a restart
     void check_state();          // against a fold of the durable events
     void settle();               // a kind world, until nothing is left to do
