@@ -14,6 +14,7 @@ import http.server
 import json
 import re
 import socketserver
+import sys
 import threading
 import urllib.parse
 import uuid
@@ -70,7 +71,15 @@ class Sink:
         return self.arrivals.wait_for(count, holds)
 
 
-class ThreadingServer(socketserver.ThreadingTCPServer):
+class Quiet:
+    """A client that goes away in the middle, as one that is killed does, is no error of the server."""
+
+    def handle_error(self, request, address):
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, address)
+
+
+class ThreadingServer(Quiet, socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
@@ -176,6 +185,10 @@ class SmtpSession(socketserver.StreamRequestHandler):
         self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
         self.secure = True
 
+    def finish(self):
+        super().finish()
+        self.connection.close()
+
     def authenticate(self, command):
         """RFC 4954 with PLAIN and LOGIN, each with or without an initial response."""
         words = command.split(" ")
@@ -267,8 +280,12 @@ class WebhookSink(Sink):
         return answer, {}, b""
 
 
+class HttpServer(Quiet, http.server.ThreadingHTTPServer):
+    pass
+
+
 def make_http_server():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), HttpSession)
+    server = HttpServer(("127.0.0.1", 0), HttpSession)
     server.daemon_threads = True
     server.block_on_close = False
     return server
