@@ -67,6 +67,13 @@ void write(JsonWriter& w, const FoundEvent& e) {
 
 }  // namespace
 
+Result<log::Entry> read_given(const log::Log& log, Position position) {
+    auto entry = log.read(position);
+    if (!entry.ok() && (entry.error().kind == ErrorKind::corrupt || entry.error().kind == ErrorKind::not_found))
+        return not_found(fmt::format("nothing begins at position {}: positions come from this server's answers, and retention deletes the oldest", position));
+    return entry;
+}
+
 http::Task<Result<http::Response>> list_events(const Context& context, http::Exchange& exchange) {
     const http::Head& head = exchange.head();
     const Filter filter{head.query("source").value_or(""), head.query("detailType").value_or(""), head.query("pipeline").value_or(""), head.query("executionId").value_or("")};
@@ -91,6 +98,7 @@ http::Task<Result<http::Response>> list_events(const Context& context, http::Exc
             from = std::max(from, asked);
         }
         if (from < released) {
+            if (auto first = read_given(context.log, from); !first.ok()) co_return invalid("from: " + first.error().message);
             Position stopped_at = 0;
             auto scanned = context.log.scan(from, released, [&](const log::Group& group) {
                 if (found.size() == limit || group.position - from > scanned_a_request) {
@@ -100,7 +108,6 @@ http::Task<Result<http::Response>> list_events(const Context& context, http::Exc
                 if (auto e = match(group, filter)) found.push_back(std::move(*e));
                 return true;
             });
-            if (!scanned.ok() && scanned.error().kind == ErrorKind::not_found) co_return invalid(fmt::format("from: no group stands at position {}", from));
             if (!scanned.ok()) co_return std::move(scanned).error();
             if (stopped_at) next = std::to_string(stopped_at);
         }
@@ -142,7 +149,7 @@ http::Task<Result<http::Response>> list_events(const Context& context, http::Exc
 
 http::Task<Result<http::Response>> one_event(const Context& context, http::Exchange&, std::string text) {
     CO_TRY(const Position position, position_of("position", text));
-    CO_TRY(const log::Entry entry, context.log.read(position));
+    CO_TRY(const log::Entry entry, read_given(context.log, position));
     auto found = match(log::Group{position, entry.next, entry.time, entry.payload}, {});
     if (!found) co_return not_found(fmt::format("the group at position {} holds no event", position));
     std::string json;

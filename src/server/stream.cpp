@@ -10,6 +10,7 @@
 
 #include "event/incident.h"
 #include "event/record.h"
+#include "server/events_list.h"
 #include "server/native_api.h"
 
 namespace waybill::server {
@@ -275,11 +276,9 @@ http::Task<void> stream(const Context& context, http::Exchange& exchange) {
         from = std::max(from, begin);
         if (deleted) seen = 0;
         if (from < released) {
-            auto entry = context.log.read(from);
+            auto entry = read_given(context.log, from);
             if (!entry.ok()) {
-                co_await respond(exchange, http::error_response(
-                    entry.error().kind == ErrorKind::not_found ? invalid(fmt::format("no message of this stream stands at {}: leave it out to begin with what comes next", from_text.substr(0, 40)))
-                                                               : entry.error()));
+                co_await respond(exchange, http::error_response(invalid(fmt::format("{}: {}", last.empty() ? "from" : "Last-Event-ID", entry.error().message))));
                 co_return;
             }
             if (!last.empty() && !deleted && seen == 0) from = entry->next;
