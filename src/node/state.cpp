@@ -28,8 +28,7 @@ tracking::Execution* State::apply(const TransitionRecord& r, Position position, 
     tracking::Execution* e = tracking.apply(r, position, time);
     // Marks hang on the order of executions, which only a pipeline event moves, or any event while none gave a start.
     if (r.event.scope == Scope::pipeline || e->start == no_time) {
-        policy.apply(r, tracking.facts(*e, r.event));
-        dirty_incidents.insert(r.event.key);
+        if (policy.apply(r, tracking.facts(*e, r.event))) dirty_incidents.insert(r.event.key);
     }
     return e;
 }

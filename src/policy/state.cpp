@@ -48,20 +48,20 @@ Hash128 Policy::hash(const PipelineKey& pipeline, std::string_view execution_id)
     return hash128(text);
 }
 
-void Policy::apply(const TransitionRecord& record, const ExecutionFacts& facts) {
+bool Policy::apply(const TransitionRecord& record, const ExecutionFacts& facts) {
     const PipelineEvent& e = record.event;
-    if (record.outcome == Outcome::untracked) return;
+    if (record.outcome == Outcome::untracked) return false;
     const bool finished = e.scope == Scope::pipeline && (e.state == State::failed || e.state == State::succeeded);
     auto at = pipelines_.find(e.key);
     if (at == pipelines_.end()) {
-        if (!finished) return;
+        if (!finished) return false;
         at = pipelines_.try_emplace(e.key).first;
     }
     auto& marks = at->second.marks;
     // The execution's mark, if it has one; newer executions are the likelier ones.
     auto found = std::find_if(marks.rbegin(), marks.rend(), [&](const Mark& m) { return m.execution_id == e.execution_id; });
     const bool exists = found != marks.rend();
-    if (!finished && (!exists || found->start == facts.start)) return;
+    if (!finished && (!exists || found->start == facts.start)) return false;
 
     Mark mark;
     if (exists) {
@@ -81,6 +81,7 @@ void Policy::apply(const TransitionRecord& record, const ExecutionFacts& facts) 
     marks.insert(std::lower_bound(marks.begin(), marks.end(), mark, [](const Mark& a, const Mark& b) { return order(a) < order(b); }), std::move(mark));
     if (marks.size() > limits::marks_a_pipeline) marks.erase(marks.begin());
     settle(at->second);
+    return true;
 }
 
 // Open: some execution has failed, and neither it nor a newer one has succeeded.

@@ -47,7 +47,8 @@ struct Memory {
 class Policy {
 public:
     // -- apply: total and pure --
-    void apply(const TransitionRecord& record, const ExecutionFacts& facts);
+    // Whether the pipeline's marks, and so its incidents, may have changed.
+    bool apply(const TransitionRecord& record, const ExecutionFacts& facts);
     void apply(const Decision& decision);
     void forget(const PipelineKey& pipeline, std::string_view execution_id);                            // retired
     void remember(const PipelineKey& pipeline, std::string_view execution_id, std::string_view bytes);  // recalled

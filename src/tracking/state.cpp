@@ -1,8 +1,7 @@
 #include "tracking/state.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <array>
 
 namespace waybill::tracking {
 namespace {
@@ -18,18 +17,18 @@ void latest(TimeMs& into, TimeMs t) {
     if (t != no_time && (into == no_time || t > into)) into = t;
 }
 
-const Seen* find_seen(const std::vector<Seen>& seen, int attempt) {
+const Seen* find_seen(const SeenList& seen, int attempt) {
     for (const auto& s : seen)
         if (s.attempt == attempt) return &s;
     return nullptr;
 }
 
-bool was_seen(const std::vector<Seen>& seen, int attempt, State state) {
+bool was_seen(const SeenList& seen, int attempt, State state) {
     const Seen* s = find_seen(seen, attempt);
     return s && (s->states & bit(state));
 }
 
-void note_seen(std::vector<Seen>& seen, int attempt, State state) {
+void note_seen(SeenList& seen, int attempt, State state) {
     auto at = std::lower_bound(seen.begin(), seen.end(), attempt, [](const Seen& s, int a) { return s.attempt < a; });
     if (at == seen.end() || at->attempt != attempt) {
         at = seen.insert(at, Seen{static_cast<uint16_t>(attempt), 0});
@@ -77,7 +76,11 @@ void merge_text(TextRef& into, const TextRef& ref) {
 
 // category, owner, provider and region as one name: most actions of a pipeline share few of them.
 std::string join_type(std::string_view category, std::string_view owner, std::string_view provider, std::string_view region) {
-    return fmt::format("{}\n{}\n{}\n{}", category, owner, provider, region);
+    std::string joined;
+    joined.reserve(category.size() + owner.size() + provider.size() + region.size() + 3);
+    for (auto part : {category, owner, provider, region}) joined.append(part).push_back('\n');
+    joined.pop_back();
+    return joined;
 }
 
 std::array<std::string_view, 4> split_type(std::string_view type) {
@@ -91,11 +94,15 @@ std::array<std::string_view, 4> split_type(std::string_view type) {
 }
 
 // The parts are merged one by one, each to the greatest text, so that an event without them takes nothing away. A name with a line feed
-// in it, which no AWS type has, is cut there.
-std::string merge_type(std::string_view old, const PipelineEvent& e) {
+// in it, which no AWS type has, is cut there. Nothing: the event adds nothing, which is so for all but an action's first one.
+std::optional<std::string> merge_type(std::string_view old, const PipelineEvent& e) {
     const auto parts = split_type(old);
-    auto greater = [](std::string_view a, const std::string& b) { return std::max(a, std::string_view(b).substr(0, b.find('\n'))); };
-    return join_type(greater(parts[0], e.category), greater(parts[1], e.owner), greater(parts[2], e.provider), greater(parts[3], e.action_region));
+    const std::array<const std::string*, 4> said = {&e.category, &e.owner, &e.provider, &e.action_region};
+    auto merged = parts;
+    for (size_t i = 0; i < 4; ++i)
+        if (*said[i] != parts[i]) merged[i] = std::max(parts[i], std::string_view(*said[i]).substr(0, said[i]->find('\n')));
+    if (merged == parts) return {};
+    return join_type(merged[0], merged[1], merged[2], merged[3]);
 }
 
 }  // namespace
@@ -144,10 +151,8 @@ const Pipeline* Tracking::find_pipeline(const PipelineKey& key) const {
 }
 
 const Execution* Tracking::find(const PipelineKey& key, std::string_view execution_id) const {
-    const Pipeline* p = find_pipeline(key);
-    if (!p) return nullptr;
     const CompactId id(execution_id);
-    const auto at = executions_.find(InPipeline{id, p});
+    const auto at = executions_.find(InPipeline{id, key});
     return at == executions_.end() ? nullptr : *at;
 }
 
@@ -214,7 +219,7 @@ ExecutionView Tracking::view(const Execution& e) const {
     v.state = e.state;
     v.attempt = e.attempt;
     v.known = e.known;
-    v.seen = e.seen;
+    v.seen.assign(e.seen.begin(), e.seen.end());
     v.version = e.version;
     v.start = e.start, v.first = e.first, v.update = e.update, v.end = e.end, v.last_retry = e.last_retry;
     v.trigger = e.trigger;
@@ -226,7 +231,7 @@ ExecutionView Tracking::view(const Execution& e) const {
         o.state = s.state;
         o.attempt = s.attempt;
         o.known = s.known;
-        o.seen = s.seen;
+        o.seen.assign(s.seen.begin(), s.seen.end());
         o.start = s.start, o.first = s.first, o.update = s.update, o.end = s.end, o.last_retry = s.last_retry;
     }
     v.actions.reserve(e.actions.size());
@@ -282,8 +287,7 @@ ExecutionFacts Tracking::facts(const Execution& e, const PipelineEvent& event) c
 
 // -- decide --
 
-Outcome Tracking::decide(const PipelineEvent& event) const {
-    const Execution* e = find(event.key, event.execution_id);
+Outcome Tracking::decide(const PipelineEvent& event, const Execution* e) const {
     if (!e) {
         if (pipelines_.size() >= limits::pipelines && !find_pipeline(event.key)) return Outcome::untracked;
         return Outcome::accepted;
@@ -343,11 +347,11 @@ void Tracking::mark_dirty(Execution& e) {
 Execution* Tracking::apply(const TransitionRecord& record, Position position, TimeMs time) {
     if (record.outcome == Outcome::untracked) return nullptr;
     const PipelineEvent& event = record.event;
-    Pipeline& p = pipeline(event.key);
     const CompactId id(event.execution_id);
-    const auto found = executions_.find(InPipeline{id, &p});
+    const auto found = executions_.find(InPipeline{id, event.key});
     const bool added = found == executions_.end();
-    Execution& e = added ? insert(p, id) : **found;
+    Execution& e = added ? insert(pipeline(event.key), id) : **found;
+    Pipeline& p = *e.pipeline;
     if (added) ++p.executions;
 
     const TimeMs began = event.start != no_time ? std::min(event.start, event.time) : event.time;
@@ -387,7 +391,7 @@ Execution* Tracking::apply(const TransitionRecord& record, Position position, Ti
                 a.id = CompactId(event.action_execution_id);
                 a.stage = static_cast<uint16_t>(stage);
                 a.name = names_.take(event.action);
-                a.type = names_.take(join_type({}, {}, {}, {}));
+                a.type = names_.take("\n\n\n");
             }
             Action& a = e.actions[action];
             if (!a.seen || event.state > a.state) {
@@ -401,9 +405,9 @@ Execution* Tracking::apply(const TransitionRecord& record, Position position, Ti
             earliest(a.start, event.start);
             earliest(a.first, began);
             latest(a.update, event.time);
-            if (const std::string type = merge_type(names_.text(a.type), event); type != names_.text(a.type)) {
+            if (const auto type = merge_type(names_.text(a.type), event)) {
                 const uint32_t old = a.type;
-                a.type = names_.take(type);
+                a.type = names_.take(*type);
                 names_.drop(old);
             }
             if (event.texts & Texts::result) merge_text(a.result, text_ref(event, position, static_cast<int>(event.state)));
@@ -458,7 +462,7 @@ Execution& Tracking::insert_view(const ExecutionView& v, TimeMs touched) {
     e.state = v.state;
     e.attempt = static_cast<uint16_t>(v.attempt);
     e.known = v.known;
-    e.seen = v.seen;
+    e.seen.assign(v.seen.begin(), v.seen.end());
     e.version = v.version;
     e.start = v.start, e.first = v.first, e.update = v.update, e.end = v.end, e.last_retry = v.last_retry;
     e.touched = touched;
@@ -470,7 +474,7 @@ Execution& Tracking::insert_view(const ExecutionView& v, TimeMs touched) {
         o.state = s.state;
         o.attempt = static_cast<uint16_t>(s.attempt);
         o.known = s.known;
-        o.seen = s.seen;
+        o.seen.assign(s.seen.begin(), s.seen.end());
         o.start = s.start, o.first = s.first, o.update = s.update, o.end = s.end, o.last_retry = s.last_retry;
     }
     for (const ActionView& a : v.actions) {

@@ -15,6 +15,7 @@
 // execution can still mean to its pipeline (being the newest after all) stays behind in `newest_retired`.
 #pragma once
 
+#include <boost/container/small_vector.hpp>
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/set.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
@@ -54,6 +55,9 @@ private:
     std::unordered_map<std::string, uint32_t> ids_;
 };
 
+// Nearly everything is over after one attempt or two: those take no heap.
+using SeenList = boost::container::small_vector<Seen, 2>;
+
 struct Action {
     CompactId id;
     uint32_t name = 0;
@@ -71,7 +75,7 @@ struct Stage {
     uint16_t attempt = 1;
     State state = State::started;
     bool known = false;
-    std::vector<Seen> seen;          // newest attempt last
+    SeenList seen;                   // newest attempt last
     TimeMs start = no_time, first = no_time, update = no_time, end = no_time, last_retry = no_time;
 };
 
@@ -86,7 +90,7 @@ struct Execution : boost::intrusive::set_base_hook<boost::intrusive::optimize_si
     State state = State::started;
     bool known = false;
     double version = 0;
-    std::vector<Seen> seen;
+    SeenList seen;
     TimeMs start = no_time, first = no_time, update = no_time, end = no_time, last_retry = no_time;
     Position changed = 0;            // the last group that concerned it; not merged, only for retiring
     TimeMs touched = no_time;        // stamped time of the last group that concerned it; not merged, only for retiring
@@ -153,8 +157,9 @@ public:
     ExecutionView view(const Execution& execution) const;
     ExecutionFacts facts(const Execution& execution, const PipelineEvent& event) const;
 
-    // -- decide: what apply would make of the event --
-    Outcome decide(const PipelineEvent& event) const;
+    // -- decide: what apply would make of the event; `found`: its execution, as find says --
+    Outcome decide(const PipelineEvent& event) const { return decide(event, find(event.key, event.execution_id)); }
+    Outcome decide(const PipelineEvent& event, const Execution* found) const;
 
     // -- apply: total and pure. `position` and `time` are those of the group. --
     // Returns the execution that the event belongs to (null: untracked).
@@ -182,7 +187,7 @@ private:
     };
     struct InPipeline {
         const CompactId& id;
-        const Pipeline* pipeline;
+        const PipelineKey& pipeline;
     };
     struct Hash {
         using is_transparent = void;
@@ -197,8 +202,8 @@ private:
         bool operator()(const Execution* a, const Execution* b) const { return a == b; }
         bool operator()(const IdOnly& a, const Execution* b) const { return a.id == b->id; }
         bool operator()(const Execution* b, const IdOnly& a) const { return a.id == b->id; }
-        bool operator()(const InPipeline& a, const Execution* b) const { return a.pipeline == b->pipeline && a.id == b->id; }
-        bool operator()(const Execution* b, const InPipeline& a) const { return a.pipeline == b->pipeline && a.id == b->id; }
+        bool operator()(const InPipeline& a, const Execution* b) const { return a.id == b->id && a.pipeline == b->pipeline->key; }
+        bool operator()(const Execution* b, const InPipeline& a) const { return (*this)(a, b); }
     };
     struct KeyHash {
         size_t operator()(const PipelineKey& key) const;
