@@ -29,7 +29,7 @@ constexpr std::array<Words, 9> words = {{
 void put_time(ByteWriter& out, TimeMs t, TimeMs base) {
     // 0 is "not known"; otherwise the distance from `base`, moved off zero.
     if (t == no_time) return out.varint(0);
-    const int64_t d = t - base;
+    const int64_t d = static_cast<int64_t>(static_cast<uint64_t>(t) - static_cast<uint64_t>(base));  // wraps, and back again
     out.varint(((static_cast<uint64_t>(d) << 1) ^ static_cast<uint64_t>(d >> 63)) + 1);
 }
 
@@ -37,7 +37,8 @@ TimeMs get_time(ByteReader& in, TimeMs base) {
     const uint64_t v = in.varint();
     if (v == 0) return no_time;
     const uint64_t z = v - 1;
-    return base + (static_cast<int64_t>(z >> 1) ^ -static_cast<int64_t>(z & 1));
+    const int64_t d = static_cast<int64_t>(z >> 1) ^ -static_cast<int64_t>(z & 1);
+    return static_cast<TimeMs>(static_cast<uint64_t>(base) + static_cast<uint64_t>(d));
 }
 
 }  // namespace
