@@ -1,4 +1,4 @@
-// Each line of the policy, on transitions and facts written out by hand. What arrivals in any order make of it is src/sim/effects_test.cpp.
+// Each line of the policy, on transitions and facts written out by hand. What arrivals in any order make of it is src/sim/sim_test.cpp.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
