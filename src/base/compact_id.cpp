@@ -1,15 +1,20 @@
 #include "base/compact_id.h"
 
+#include <array>
+
 #include "base/bytes.h"
 
 namespace waybill {
 namespace {
 
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
-}
+// By table: every event names two or three ids, each of 32 digits, and a branch a digit is mispredicted half of the time.
+constexpr auto hex_values = [] {
+    std::array<int8_t, 256> values;
+    values.fill(-1);
+    for (int v = 0; v < 16; ++v) values[static_cast<unsigned char>("0123456789abcdef"[v])] = static_cast<int8_t>(v);
+    return values;
+}();
+int hex_value(char c) { return hex_values[static_cast<unsigned char>(c)]; }
 
 constexpr bool is_dash(size_t i) { return i == 8 || i == 13 || i == 18 || i == 23; }
 
@@ -23,7 +28,7 @@ bool pack_uuid(std::string_view text, std::array<uint64_t, 2>& out) {
             continue;
         }
         const int high = hex_value(text[i]), low = hex_value(text[i + 1]);
-        if (high < 0 || low < 0) return false;
+        if ((high | low) < 0) return false;
         bytes[n++] = static_cast<unsigned char>(high << 4 | low);
         i += 2;
     }

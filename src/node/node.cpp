@@ -265,7 +265,8 @@ void Node::execute(Ingest& command) {
 
 // False: the event's execution may have been retired. It is looked up, and the command goes on from this event when that is known.
 bool Node::take_event(IncomingEvent& event, Ingest& command) {
-    if (event.pipeline && !state_->tracking.find(event.pipeline->key, event.pipeline->execution_id)) {
+    const tracking::Execution* known = event.pipeline ? state_->tracking.find(event.pipeline->key, event.pipeline->execution_id) : nullptr;
+    if (event.pipeline && !known) {
         const auto& e = *event.pipeline;
         if (state_->retired.maybe(execution_hash(e.key, e.execution_id)) && !known_absent_.contains({e.key, e.execution_id})) {
             std::string key = fmt::format("{}\n{}\n{}\n{}", e.key.account, e.key.region, e.key.pipeline, e.execution_id);
@@ -288,10 +289,9 @@ bool Node::take_event(IncomingEvent& event, Ingest& command) {
 
     TransitionRecord& transition = transition_;
     transition.event = std::move(*event.pipeline);
-    transition.outcome = state_->tracking.decide(transition.event);
-    const bool is_new = !state_->tracking.find(transition.event.key, transition.event.execution_id);
+    transition.outcome = state_->tracking.decide(transition.event, known);
     const tracking::Execution* e = group.add(transition);
-    if (e && is_new) lingering_.push_back({now_ + config_.tracking.linger_ms, e->pipeline->key, transition.event.execution_id});
+    if (e && !known) lingering_.push_back({now_ + config_.tracking.linger_ms, e->pipeline->key, transition.event.execution_id});
     if (transition.outcome == Outcome::accepted) decide_effects(group, transition.event, state_->tracking.facts(*e, transition.event));
     return true;
 }
