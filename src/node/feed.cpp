@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <chrono>
 #include <future>
 
 namespace waybill::node {
@@ -51,14 +53,18 @@ std::string HistoryFeed::trouble() const {
 }
 
 void HistoryFeed::run() {
+    int64_t gather = gather_ms;
     std::unique_lock lock(mutex_);
     for (;;) {
         wake_.wait(lock, [&] { return stopping_ || changed_; });
-        wake_.wait_for(lock, std::chrono::milliseconds(gather_ms), [&] { return stopping_ || wanted_ > signal_.value(); });
+        wake_.wait_for(lock, std::chrono::milliseconds(gather), [&] { return stopping_ || wanted_ > signal_.value(); });
         const bool last = stopping_;
         changed_ = false;
         lock.unlock();
+        const auto began = std::chrono::steady_clock::now();
         write_round();
+        const int64_t took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
+        gather = std::clamp(2 * took, gather_ms, longest_gather_ms);
         lock.lock();
         if (last) return;
     }

@@ -34,7 +34,10 @@ public:
     std::string trouble() const;
 
 private:
+    // A round writes every execution that changed since the last, however often it did: the longer a round takes, the more is gathered for
+    // the next, so that under load the history takes its share of the machine and not more. No reader waits for this (want()).
     static constexpr int64_t gather_ms = 100;
+    static constexpr int64_t longest_gather_ms = 500;
     static constexpr int64_t retry_ms = 1000;
     static constexpr size_t executions_a_batch = 500;
 

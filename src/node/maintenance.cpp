@@ -4,6 +4,8 @@
 
 #include <future>
 
+#include "world/priority.h"
+
 namespace waybill::node {
 
 Maintenance::Maintenance(Node& node, log::Log& log, world::Disk& disk, world::Clock& clock, const history::History& history, const Config& config, std::string snapshots)
@@ -36,6 +38,7 @@ void Maintenance::released() {
 }
 
 void Maintenance::run() {
+    world::yield_to_others();
     std::unique_lock lock(mutex_);
     while (!stopping_) {
         work_ = false;
