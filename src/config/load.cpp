@@ -611,8 +611,6 @@ private:
             problem(where_of("delivery.backoff_max"), "delivery.backoff_max", fmt::format("{} is less than delivery.backoff_first, {}", format_duration_ms(config_.delivery.backoff_max_ms), format_duration_ms(config_.delivery.backoff_first_ms)));
         if (!config_.mail.user.empty() && config_.mail.password.empty() && !secret_failed("mail.password"))
             problem(where_of("mail.user"), "mail.user", "has no password; add mail.password");
-        if (!config_.delivery.allow_addresses.empty() && !config_.delivery.block_private)
-            warning(where_of("delivery.allow_addresses"), "delivery.allow_addresses", "has no effect while delivery.block_private is false");
         while (config_.console_url.ends_with('/')) config_.console_url.pop_back();
     }
     bool secret_failed(std::string_view key) const {
@@ -620,8 +618,12 @@ private:
     }
 
     void check_security() {
-        if (is_loopback_listen(config_.listen)) return;
         const bool no_credentials = config_.security.credentials.empty(), no_tokens = config_.security.tokens.empty();
+        if (no_credentials != no_tokens)
+            warning(where_of("security"), no_credentials ? "security.credentials" : "security.tokens",
+                    no_credentials ? "is empty, so the AWS API takes requests with any signature or none, while the native API asks for a token"
+                                   : "is empty, so the native API and the console are open, while the AWS API asks for a signature");
+        if (is_loopback_listen(config_.listen)) return;
         if (no_credentials || no_tokens)
             problem(where_of("listen"), "listen",
                     fmt::format("{} can be reached from other machines, so the API must not be open: add {}{}{}, or listen on 127.0.0.1", shown(config_.listen),

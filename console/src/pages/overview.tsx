@@ -44,7 +44,7 @@ function Summary() {
     const c = counts.value;
     const h = health.value;
     const tile = (name: Group, key: 'overview.failing' | 'overview.running' | 'overview.ok' | 'overview.other', status: string) => (
-        <button type="button" class={`tile tile-${name}`} aria-pressed={group.value === name} data-group={name} onClick={() => choose(name)}>
+        <button type="button" class={`tile${name === 'failing' && c.failing > 0 ? ' hot' : ''}`} aria-pressed={group.value === name} data-group={name} onClick={() => choose(name)}>
             <span class="tile-label"><StatusIcon status={status} quiet />{t(key)}</span>
             <span class="tile-value num">{loaded.value ? number(c[name]) : '–'}</span>
         </button>
