@@ -288,9 +288,9 @@ TEST(Load, WarnsOfWhatCannotWork) {
               "waybill.yaml:4:7: policy.owners[1]: is never reached: the rule in line 3 matches everything that it does; move this one up, or remove it");
     EXPECT_TRUE(must("policy: {owners: [{pipeline: 'web-a*', stage: Build, targets: [devops]}, {pipeline: 'web-*', targets: [devops]}]}").warnings.empty());
     EXPECT_THAT(warned("targets: {devops: {type: log}, other: {type: log}}"), HasSubstr("targets.other: is told of nothing"));
-    EXPECT_THAT(warned("security: {tokens: [short], credentials: [{access_key_id: A, secret_access_key: aaaaaaaaaaaaaaaaaaaaaaa}]}"), HasSubstr("fewer than 16 characters"));
+    EXPECT_THAT(warned("security: {tokens: [short], credentials: [{access_key_id: AKIA, secret_access_key: aaaaaaaaaaaaaaaaaaaaaaa}]}"), HasSubstr("fewer than 16 characters"));
     EXPECT_THAT(warned("security: {tokens: [aaaaaaaaaaaaaaaaaaaaaaa]}"), HasSubstr("the AWS API takes requests with any signature or none"));
-    EXPECT_THAT(warned("security: {credentials: [{access_key_id: A, secret_access_key: aaaaaaaaaaaaaaaaaaaaaaa}]}"), HasSubstr("the native API and the console are open"));
+    EXPECT_THAT(warned("security: {credentials: [{access_key_id: AKIA, secret_access_key: aaaaaaaaaaaaaaaaaaaaaaa}]}"), HasSubstr("the native API and the console are open"));
     // Link-local addresses are blocked whatever else is, so letting some through is never without effect.
     EXPECT_TRUE(must("delivery: {allow_addresses: [169.254.10.0/24]}").warnings.empty());
     EXPECT_THAT(warned("targets: {devops: {type: webhook, url: 'http://h', secret: short}}"), HasSubstr("fewer than 16 characters"));
