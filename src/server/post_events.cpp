@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <charconv>
 #include <optional>
 
 #include "event/cloud_event.h"
@@ -202,6 +203,14 @@ http::Task<void> post_events(const Context& context, http::Exchange& exchange) {
             intake.take_envelope(value, std::get<std::string>(envelope));
         }
     } else {
+        // What cannot be taken to its end is refused before it is sent.
+        const std::string_view length = head.header_or("Content-Length");
+        uint64_t bytes = 0;
+        if (std::from_chars(length.data(), length.data() + length.size(), bytes); bytes > http::Limits{}.body_bytes) {
+            const Error error = invalid(fmt::format("the request body has {} bytes; at most {} are taken: send it in parts", bytes, http::Limits{}.body_bytes));
+            co_await respond(exchange, failure(intake, error, {}, 413));
+            co_return;
+        }
         Splitter splitter(framing, limits::event_bytes);
         const Splitter::Sink sink = [&](const SplitValue& value) { return intake.take(value); };
         for (;;) {

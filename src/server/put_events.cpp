@@ -177,6 +177,10 @@ http::Task<http::Response> put_events(const Context& context, http::Exchange& ex
         auto event = reader.read(envelope);
         if (auto* error = std::get_if<FieldError>(&event)) {
             r.event_id.clear();
+            if (error->syntax) {  // too deep, now that the envelope is around it
+                refuse("MalformedDetail", "Detail is malformed.");
+                continue;
+            }
             std::string_view parameter = "Entry";
             if (error->field == "source") parameter = "Source";
             else if (error->field == "detail-type") parameter = "DetailType";
