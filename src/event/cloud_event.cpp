@@ -132,7 +132,7 @@ std::variant<std::string, FieldError> from_structured(std::string_view json, con
     thread_local dom::parser parser;
     dom::element root;
     dom::object object;
-    if (parser.parse(json.data(), json.size(), true).get(root) != simdjson::SUCCESS) return FieldError{"", "the event is not JSON", true};
+    if (json.empty() || parser.parse(json.data(), json.size(), true).get(root) != simdjson::SUCCESS) return FieldError{"", "the event is not JSON", true};
     if (root.get(object) != simdjson::SUCCESS) return FieldError{"", "the event must be a JSON object"};
     Attributes attributes;
     std::string data;
@@ -172,6 +172,7 @@ std::variant<std::string, FieldError> from_binary(const std::vector<std::pair<st
     const std::string type = lower(content_type.substr(0, content_type.find(';')));
     if (!(type.empty() || type.ends_with("/json") || type.ends_with("+json")))
         return FieldError{"data", fmt::format("is of type {}: only JSON data is taken", type.substr(0, 80))};
+    if (body.empty()) return FieldError{"data", "is missing: a JSON object is required, it becomes the event's detail"};
     thread_local dom::parser parser;
     dom::element root;
     if (parser.parse(body.data(), body.size(), true).get(root) != simdjson::SUCCESS) return FieldError{"data", "is not JSON", true};
