@@ -5,6 +5,7 @@ something ends a wait, and short where it shows that the wait itself ends; no te
 """
 import itertools
 import subprocess
+import threading
 import unittest
 
 from codepipeline_events import Execution
@@ -415,6 +416,21 @@ class Waits(Outside):
         self.assertEqual(len(self.calls(run)), 4)
         said = [(h["outcome"], h["text"]) for h in self.server.get(f"/api/v1/deliveries/{retry['deliveryId']}")["history"] if h["outcome"] != "started"]
         self.assertEqual([outcome for outcome, _ in said][-4:], ["retry", "retry", "unknown", "ok"])
+
+    def test_a_retry_whose_attempt_has_passed_while_it_was_under_way_is_not_repeated(self):
+        for state, reason in (("RESUMED", "retried_by_person"), ("STOPPED", "execution_ended")):
+            with self.subTest(state=state):
+                gate = threading.Event()
+                self.addCleanup(gate.set)
+                self.fake.outcomes.append(lambda g=gate: (g.wait(120), 503)[1])
+                run = self.execution()
+                self.put(run.start() + run.run_stage("Source") + run.run_stage("Build", failing=["Compile"]))
+                eventually(lambda r=run: self.deliveries(r, kind="retry"), lambda found: [d["status"] for d in found] == ["in_flight"])
+                self.put(run.retry("Build") if state == "RESUMED" else run.finish(state))
+                gate.set()
+                retry, = self.settled(run, 1, kind="retry")
+                self.assertEqual((retry["status"], retry["attempts"], len(self.calls(run))), ("cancelled", 1, 1))
+                self.assertIn(("action_failed", "cancelled", reason), self.decisions(run.id))
 
     def test_a_retry_that_fails_to_the_end_is_dead_and_can_be_redriven(self):
         self.fake.outcomes += [500] * 4

@@ -400,7 +400,8 @@ void Node::execute(Recalled& command) {
 // -- what time brings --
 
 void Node::start_due() {
-    const auto ready = state_->deliveries.ready(now_, started_a_step, [this](const std::string& target) { return room(target); });
+    auto ready = state_->deliveries.ready(now_, started_a_step, [this](const std::string& target) { return room(target); });
+    std::erase_if(ready, [this](DeliveryId id) { return cancel_passed_retry(*state_->deliveries.find(id)); });
     if (ready.empty()) return;
     // One group for all of them: an attempt is on record before it is made.
     Group group(*this, std::min(ready.size() * 64 + 1024, parts_.log.max_payload()));
@@ -411,6 +412,36 @@ void Node::start_due() {
         group.add(c);
         started_.push_back(id);
     }
+}
+
+// A retry that was under way when its attempt ended or was retried could not be cancelled then; if it comes to another call, it is now.
+bool Node::cancel_passed_retry(const Delivery& d) {
+    if (d.kind != DeliveryKind::retry) return false;
+    const tracking::Execution* e = state_->tracking.find(d.pipeline, d.execution_id);
+    if (!e) return false;
+    PipelineEvent stage;
+    stage.scope = Scope::stage;
+    stage.stage = d.stage;
+    const auto unwanted = policy::retry_unwanted(state_->tracking.facts(*e, stage), d.attempt);
+    if (!unwanted) return false;
+    Decision decision;
+    decision.line = PolicyLine::action_failed;
+    decision.verdict = Verdict::cancelled;
+    decision.reason = *unwanted == Reason::retry_not_current ? Reason::retried_by_person : *unwanted;
+    decision.pipeline = d.pipeline;
+    decision.execution_id = d.execution_id;
+    decision.stage = d.stage;
+    decision.attempt = d.attempt;
+    decision.settings = config_.policy.version;
+    decision.deliveries = {d.id};
+    DeliveryChange c;
+    c.id = d.id;
+    c.kind = DeliveryChangeKind::cancelled;
+    c.text = reason_sentence(decision.reason);
+    Group group(*this, 16 << 10);
+    group.add(c);
+    group.add(decision);
+    return true;
 }
 
 void Node::retire_done() {

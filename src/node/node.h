@@ -170,6 +170,7 @@ private:
     bool take_event(IncomingEvent& event, Ingest& command);
     void decide_effects(Group& group, const PipelineEvent& event, const ExecutionFacts& facts);
     void start_due();
+    bool cancel_passed_retry(const Delivery& delivery);
     void retire_done();
     void recover_in_flight();
     void note_settings();

@@ -168,10 +168,7 @@ private:
             return cancel(e_.stage, e_.attempt + 1, Reason::retry_approval);
         }
         if (!context_.config.retry) return nothing(Reason::retry_off);
-        if (facts_.known && ends(facts_.state, facts_.attempt)) return nothing(Reason::execution_ended);
-        if (facts_.known && facts_.attempt > e_.attempt) return nothing(Reason::retry_not_current);
-        if (facts_.stage_known && ends(facts_.stage_state, facts_.stage_attempt)) return nothing(Reason::execution_ended);
-        if (facts_.stage_begun > e_.attempt) return nothing(Reason::retry_not_current);
+        if (const auto why = retry_unwanted(facts_, e_.attempt)) return nothing(*why);
         if (passed()) return nothing(Reason::newer_success);
         if (const Memory* m = policy_.memory(e_.key, e_.execution_id))
             for (const auto& s : m->stages) {
@@ -193,10 +190,6 @@ private:
         }
     }
 
-    // A stop ends its own attempt and those before; an execution that stopped can be resumed. The other ends are for good.
-    bool ends(State state, int attempt) const {
-        return is_final(state) || (attempt >= e_.attempt && (state == State::stopping || state == State::stopped));
-    }
     int past_end() const { return is_final(e_.state) ? INT32_MAX : e_.attempt + 1; }
 
     void cancel(std::string stage, int before_attempt, Reason reason) { plan_.cancels.push_back({std::move(stage), before_attempt, reason}); }
@@ -218,6 +211,16 @@ private:
     Plan plan_;
     Draft draft_;
 };
+
+std::optional<Reason> retry_unwanted(const ExecutionFacts& facts, int attempt) {
+    // A stop ends its own attempt and those before; an execution that stopped can be resumed. The other ends are for good.
+    const auto ends = [&](State state, int at) { return is_final(state) || (at >= attempt && (state == State::stopping || state == State::stopped)); };
+    if (facts.known && ends(facts.state, facts.attempt)) return Reason::execution_ended;
+    if (facts.known && facts.attempt > attempt) return Reason::retry_not_current;
+    if (facts.stage_known && ends(facts.stage_state, facts.stage_attempt)) return Reason::execution_ended;
+    if (facts.stage_begun > attempt) return Reason::retry_not_current;
+    return {};
+}
 
 Plan decide(const Policy& policy, const PipelineEvent& event, const ExecutionFacts& facts, const Context& context) {
     return Decider(policy, event, facts, context).run();

@@ -9,6 +9,7 @@
 // A duplicate or late event decides nothing: its outcome, in the transition record, is its receipt.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "config/config.h"
@@ -41,6 +42,10 @@ struct Plan {
     std::vector<Release> releases;
     std::vector<CancelRetries> cancels;
 };
+
+// Why an automatic retry of that attempt is not wanted, as far as the execution itself says: it has ended otherwise, or gone on. Asked when a
+// failure is decided, and again before each call: the world may move while one is under way.
+std::optional<Reason> retry_unwanted(const ExecutionFacts& facts, int attempt);
 
 // `facts` and the policy's state are as of after the transition.
 Plan decide(const Policy& policy, const PipelineEvent& event, const ExecutionFacts& facts, const Context& context);

@@ -306,7 +306,7 @@ class RetryCall:
 class CodePipelineFake(Sink):
     """CodePipeline's RetryStageExecution over json 1.1. `outcomes` is consumed one call each: "ok", the name of an AWS error such as
     "StageNotRetryableException" (400) or "ThrottlingException", an HTTP status such as 503, or None to drop the connection after the
-    call was taken. When it is empty every call succeeds. With `secret_access_key` each call's SigV4 signature is checked, and a
+    call was taken, or a function that returns one of them, in its own time. When it is empty every call succeeds. With `secret_access_key` each call's SigV4 signature is checked, and a
     wrong one answered with InvalidSignatureException."""
 
     TARGET = "CodePipeline_20150709.RetryStageExecution"
@@ -325,6 +325,8 @@ class CodePipelineFake(Sink):
         parameters = arrival.json
         with self.lock:
             outcome = self.outcomes.pop(0) if self.outcomes else "ok"
+        if callable(outcome):
+            outcome = outcome()
         call = RetryCall(arrival, parameters, outcome)
         if self.secret_access_key:
             call.signature_holds = signature_holds(arrival, self.secret_access_key)
