@@ -1,6 +1,7 @@
 #include "server/serve.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -88,8 +89,17 @@ Result<void> submit_demo(node::Node& node, const std::string& ndjson) {
     return {};
 }
 
+// Batches come and go by the megabyte, many times a second. As it comes, glibc gives such memory back to the system each time and asks for it
+// again, page fault by page fault: measured, a twentieth to a seventh of all processor time under load. What is kept is what was needed once.
+void keep_memory_between_batches() {
+    mallopt(M_TOP_PAD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 128 << 20);
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+}
+
 Result<int> run(const Config& given, const ServeOptions& options) {
     const auto began = std::chrono::steady_clock::now();
+    keep_memory_between_batches();
     Config config = given;
     const Paths paths(config.data);
     for (const auto& warning : options.warnings) spdlog::warn("config {}", warning);
@@ -219,8 +229,7 @@ Result<void> rebuild(const Config& config, const std::function<void(uint64_t, ui
     TRY_VOID(history::History::destroy(paths.history));
     TRY(const auto history, open_history(paths.history));
     TRY(node::Recovered recovered, node::recover(disk, paths.snapshots, *log, *history, progress));
-    while (recovered.state->tracking.dirty()) TRY_VOID(node::write_changes(*log, *history, node::take_changes(*recovered.state, 1000, log->durable())));
-    TRY_VOID(node::write_changes(*log, *history, node::take_changes(*recovered.state, 1000, log->durable())));
+    TRY_VOID(node::write_all_changes(*log, *history, *recovered.state, log->durable()));
     return log->close();
 }
 
