@@ -1,17 +1,18 @@
-// The load of the benchmarks (bench/run.py): endless believable CodePipeline events, sent to Waybill, Redis or PostgreSQL over
-// raw sockets, or written to a bare file; and a webhook target that says when what it was told arrived. One thread, one epoll
-// loop, so that it takes little of the machine that it shares with what it measures. Prints one line of JSON.
+// The load of the benchmarks (bench/run.py): endless believable CodePipeline events, sent to Waybill, Redis or PostgreSQL over raw sockets,
+// or written to a bare file; and a webhook target that says when what it was told arrived. One thread, one epoll loop, so that it takes
+// little of the machine that it shares with what it measures. Prints one line of JSON.
 //
-//   waybill_bench_load http|redis|insert|copy --port P   a closed loop: every connection sends its next request when the last is
-//   answered waybill_bench_load paced --port P --rate R           an open loop of one-event requests: time counts from when a
-//   request was due waybill_bench_load bare --file F --event-bytes B     one write and one fdatasync a request, into files whose
-//   room was taken before
+// clang-format off
+//   waybill_bench_load http|redis|insert|copy --port P   a closed loop: every connection sends its next request when the last is answered
+//   waybill_bench_load paced --port P --rate R           an open loop of R events/s: time counts from when a request was due
+//   waybill_bench_load bare --file F --event-bytes B     one write and one fdatasync a request, into files whose room was taken before
 //
 //   --events N       in a request (100)             --connections C (1)        --seconds S (5)
 //   --sink P         also answer webhooks there     --seed X                   --pipelines N (800)
 //   --steps K        leave every execution after its first K events            --total N: end after so many events
 //   --fill zeros     bare: files are written full of zeros before, not only reserved
 //   --segment-mib M  bare: the size of a file (64)
+// clang-format on
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -502,7 +503,7 @@ struct Settings {
 
 class Load {
 public:
-    explicit Load(const Settings& s) : s_(s), paced_(s.mode == "paced"), events_(paced_ ? 1 : s.events) {
+    explicit Load(const Settings& s) : s_(s), paced_(s.mode == "paced"), events_(s.events) {
         const size_t live = std::max({size_t{4}, 64 / s.connections, std::min<size_t>(events_, 400)});
         epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
         if (s.sink) {
@@ -620,7 +621,7 @@ private:
 
     void pace() {
         const int64_t now = now_ns();
-        const int64_t period = static_cast<int64_t>(1e9 / s_.rate);
+        const int64_t period = static_cast<int64_t>(1e9 * static_cast<double>(events_) / s_.rate);
         for (int64_t due; (due = began_ + static_cast<int64_t>(scheduled_) * period) <= now && due < ends_; ++scheduled_)
             waiting_.push_back(due);
         while (!waiting_.empty() && !idle_.empty()) {

@@ -32,6 +32,7 @@ import waybill  # noqa: E402
 LOAD = pathlib.Path(os.environ.get("WAYBILL_BENCH_LOAD", ROOT / "build" / "release" / "waybill_bench_load"))
 OUT = ROOT / "build" / "bench"
 SIZES = (1, 10, 100, 1000)
+HELD_RATE = 20_000   # events/s of a load that does not ask for all that the machine has
 CONNECTIONS = (1, 16)
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -242,6 +243,29 @@ def ingest(base, quick):
     return text + f"\nRedis {found.group(1) if found else ''}, PostgreSQL {version}.\n"
 
 
+def with_lags(server, mode="http", **options):
+    """A load, and how far the history was behind during it, in seconds: how long ago the log stood where the history stands now."""
+    samples, done = [], threading.Event()
+
+    def watch():
+        while not done.wait(0.25):
+            m = server.metrics()
+            samples.append((time.monotonic(), m["waybill_log_durable_position"], m["waybill_history_position"]))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        result = server.send(mode, **options)
+    finally:
+        done.set()
+        watcher.join()
+    lags = []
+    for now, _, written in samples:
+        behind = [t for t, durable, _ in samples if durable > written and t <= now]
+        lags.append(now - behind[0] if behind else 0.0)
+    return result, lags
+
+
 def sustained(base, quick):
     """A minute at 100 events a request with everything on; the bare loop before and after."""
     seconds = 10 if quick else 60
@@ -250,28 +274,14 @@ def sustained(base, quick):
         bytes_each = server.send(events=100, connections=4, seconds=1)["log_bytes"]
         server.settle()
         bare = [load("bare", file=f"{base}/bare", events=100, event_bytes=round(bytes_each), seconds=bare_seconds)["per_second"]]
-        samples, done = [], threading.Event()
-
-        def watch():
-            while not done.wait(0.25):
-                m = server.metrics()
-                samples.append((time.monotonic(), m["waybill_log_durable_position"], m["waybill_history_position"]))
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        ours = server.send(events=100, connections=8, seconds=seconds)
+        ours, lags = with_lags(server, events=100, connections=8, seconds=seconds)
         resident = server.resident_mb()
-        done.set()
-        watcher.join()
         before = time.monotonic()
         m = server.settle()
         caught_up = time.monotonic() - before
         bare.append(load("bare", file=f"{base}/bare", events=100, event_bytes=round(bytes_each), seconds=bare_seconds)["per_second"])
-        # The lag at a moment: how long ago the log stood where the history stands now.
-        lags = []
-        for now, _, written in samples:
-            behind = [t for t, durable, _ in samples if durable > written and t <= now]
-            lags.append(now - behind[0] if behind else 0.0)
+        held, held_lags = with_lags(server, "paced", rate=HELD_RATE, events=100, connections=8, seconds=5 if quick else 20)
+        m = server.settle()
         # Sealed segments are compressed soon after; what is still raw is the reserve and the segment being written.
         events = m['waybill_events_total{identity="new"}']
         for _ in range(600):
@@ -294,6 +304,8 @@ def sustained(base, quick):
         ["answer p50 / p99", f"{ours['answers']['p50_ms']:.1f} / {ours['answers']['p99_ms']:.1f} ms", ""],
         ["CPU an event, everything the process does", f"{ours['cpu_us']:.1f} µs", ""],
         ["history's lag, median / worst", f"{statistics.median(lags):.1f} / {max(lags):.1f} s; {caught_up:.1f} s after the end it had everything", "under 5 s"],
+        [f"asked for {thousands(HELD_RATE)} events/s in an open loop: acknowledged; history's lag, median / worst",
+         f"{thousands(held['per_second'])} events/s; {statistics.median(held_lags):.1f} / {max(held_lags):.1f} s", "under 5 s"],
         ["webhooks delivered meanwhile", thousands(ours["webhooks"]), ""],
         ["resident memory at the end", f"{resident:.0f} MB, {thousands(m['waybill_live_executions'])} executions live, {thousands(m['waybill_known_event_ids'])} event ids known", ""],
     ]) + "\n" + table(["bytes on disk an event", "bytes"], [
@@ -307,8 +319,8 @@ def sustained(base, quick):
 def latency(base, quick):
     """From the moment a failing event was due to be sent to the webhook that tells of it."""
     with Server(base) as server:
-        server.send("paced", rate=1000, connections=16, seconds=1 if quick else 3)
-        ours = server.send("paced", rate=1000, connections=16, seconds=4 if quick else 20)
+        server.send("paced", rate=1000, events=1, connections=16, seconds=1 if quick else 3)
+        ours = server.send("paced", rate=1000, events=1, connections=16, seconds=4 if quick else 20)
     alone = load("bare", file=f"{base}/bare", events=1, event_bytes=1000, seconds=1 if quick else 3)["answers"]
     told, answers = ours["told"], ours["answers"]
     if ours["missing"] or ours["unknown_webhooks"]:
@@ -410,6 +422,8 @@ def main():
         if "tmpfs" in where:
             print("a file system in memory makes syncs free: set WAYBILL_BENCH_DIR to a disk", file=sys.stderr)
             return 1
+        if os.getloadavg()[0] > 1:
+            print("the machine is not quiet: only ratios of neighbouring numbers mean something", file=sys.stderr)
         (OUT / "machine.md").write_text(where + ("; a quick run" if given.quick else "") + "\n")
         for name in given.sections or SECTIONS:
             began = time.monotonic()
