@@ -27,17 +27,19 @@ WAYBILL = BUILD / "release" / "waybill"
 PYTHON = "/usr/bin/python3"  # Debian's, which has Debian's boto3
 
 # Modules with threads of their own; their tests run under ThreadSanitizer as well.
-THREADED = ("log", "http", "node", "server")
+THREADED = ("log", "http", "history", "server")
+# With the whole program under ThreadSanitizer, where the threads meet: the node, the feed, the couriers. .ci/run does these.
+RACED = ("api_test.py", "kill9_test.py")
 # Checks of the repository itself, which need nothing built.
 REPOSITORY_CHECKS = ("levels_test.py", "docs_test.py")
-# Too slow for every change: .ci/run does them.
-SLOW = ("kill9_test.py",)
+# Run by `make test` in short, and in long by .ci/run: with what in the environment.
+LONGER = {"kill9_test.py": {"WAYBILL_KILL9_ROUNDS": "20"}}
 FUZZ_RUNS = 5_000  # a fuzzer; .ci/run and `make fuzz` give them time instead
 SHOWN_LINES = 80
 TICK_SECONDS = 20
 
 GROUPS = ("repository", "unit", "fuzz", "threads", "black-box", "console")
-SLOW_GROUPS = ("crash", "conformance", "long-fuzz", "benchmarks")
+SLOW_GROUPS = ("crash", "races", "conformance", "long-fuzz", "benchmarks")
 
 
 class Step:
@@ -270,10 +272,10 @@ def count_unittest(status, text):
     return max(0, ran - bad), bad
 
 
-def python_test(path):
+def python_test(path, **environment):
     def work(step):
         status, text = call(step, [PYTHON, "-m", "unittest", "-v", path.relative_to(ROOT)],
-                            WAYBILL_BIN=str(WAYBILL), PYTHONPATH=str(ROOT / "tests" / "lib"), PYTHONDONTWRITEBYTECODE="1")
+                            **{"WAYBILL_BIN": str(WAYBILL), "PYTHONPATH": str(ROOT / "tests" / "lib"), "PYTHONDONTWRITEBYTECODE": "1"} | environment)
         return count_unittest(status, text)
     return work
 
@@ -342,15 +344,19 @@ def lay_out(plan, groups, options):
     if {"black-box", "crash", "conformance"} & groups:
         builds.release()
     if "crash" in groups:
-        for name in SLOW:
-            if (tests / name).exists():
-                plan.add(Step("crash", name, python_test(tests / name), [builds.release()]))
+        for name, environment in LONGER.items():
+            plan.add(Step("crash", name, python_test(tests / name, **environment), [builds.release()]))
+    if "races" in groups:
+        raced = builds.step("tsan", ["waybill"])
+        for name in RACED:
+            # The first race ends the server, and that the test.
+            plan.add(Step("races", name, python_test(tests / name, WAYBILL_BIN=str(BUILD / "tsan" / "waybill"), TSAN_OPTIONS="halt_on_error=1", WAYBILL_KILL9_ROUNDS="2"), [raced]))
     if "conformance" in groups and options.cases:
         plan.add(Step("conformance", "executions", counted([PYTHON, tests / "conformance_executions.py",
                                                             pathlib.Path(options.cases).resolve() / "executions"]), [builds.release()]))
     if "black-box" in groups:
         for path in sorted(tests.glob("*_test.py")):
-            if path.name not in REPOSITORY_CHECKS + SLOW:
+            if path.name not in REPOSITORY_CHECKS:
                 plan.add(Step("black-box", path.name, python_test(path), [builds.release()]))
         for path in sorted(tests.glob("*.mjs")):
             plan.add(Step("black-box", path.name, node(["node", "--test", path], ROOT), [builds.release()]))

@@ -60,7 +60,7 @@ struct ReasonWords {
 ReasonWords words(Reason reason) {
     switch (reason) {
         case Reason::incident_opened: return {"incident_opened", "The pipeline failed: an incident was opened and the team is told, urgently."};
-        case Reason::incident_joined: return {"incident_joined", "The failure joined the pipeline's open incident; the team is told."};
+        case Reason::incident_joined: return {"incident_joined", "The failure joined the open incident of its pipeline; the team is told, urgently."};
         case Reason::already_told: return {"already_told", "This execution's failure was told before, on an earlier attempt."};
         case Reason::newer_success: return {"newer_success", "A newer execution of the pipeline has succeeded already, so this failure is history: nobody is woken."};
         case Reason::owner_told: return {"owner_told", "The stage failed: its owner is told."};

@@ -67,12 +67,14 @@ void Maintenance::once() {
     const Position up_to = std::min(history_.position(), log_.durable());
     if (up_to < folded_ + segments_a_snapshot * config_.log.segment_bytes) return;
     const auto began = clock_.now();
+    if (folded_at_ != no_time && began - folded_at_ < between_snapshots_ms) return;
     const auto folded = fold_snapshot(disk_, snapshots_, log_, up_to);
     if (!folded.ok()) {
         spdlog::error("snapshot message=\"{}\"", folded.error().message);
         return;
     }
     folded_ = up_to;
+    folded_at_ = clock_.now();
     if (*folded) spdlog::info("snapshot position={} took_ms={}", up_to, clock_.now() - began);
 }
 

@@ -24,7 +24,9 @@ public:
 private:
     static constexpr int64_t period_ms = 60'000;
     static constexpr int64_t full_disk_ms = 1000;
+    // A fold reads the whole state and writes it again, so under a flood of events time bounds how often, and in quiet times the log's growth.
     static constexpr uint64_t segments_a_snapshot = 4;
+    static constexpr int64_t between_snapshots_ms = 60'000;
 
     void run();
     void once();
@@ -38,6 +40,7 @@ private:
     const Config& config_;
     const std::string snapshots_;
     Position folded_ = 0;  // of the newest snapshot
+    TimeMs folded_at_ = no_time;
     std::mutex mutex_;
     std::condition_variable wake_;
     bool work_ = false, stopping_ = false;

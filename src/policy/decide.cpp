@@ -103,7 +103,7 @@ private:
         const auto incidents = policy_.incidents(e_.key);
         ASSERT(!incidents.empty() && incidents.back().open());
         const bool opened = incidents.back().executions.size() == 1;
-        draft_.tell(line, opened ? Reason::incident_opened : Reason::incident_joined, DeliveryTopic::pipeline_failed, context_.config.team, opened,
+        draft_.tell(line, opened ? Reason::incident_opened : Reason::incident_joined, DeliveryTopic::pipeline_failed, context_.config.team, true,
                     !facts_.cause_known, incidents.back().id);
     }
 

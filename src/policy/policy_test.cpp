@@ -119,7 +119,7 @@ TEST(PipelineFailed, ASecondFailingExecutionJoinsTheIncident) {
     const Plan plan = r.pipeline(2, State::failed);
     EXPECT_EQ(only_reason(plan), Reason::incident_joined);
     ASSERT_THAT(plan.deliveries, SizeIs(1));
-    EXPECT_FALSE(plan.deliveries[0].urgent);
+    EXPECT_TRUE(plan.deliveries[0].urgent);
     ASSERT_THAT(r.policy.incidents(orders), SizeIs(1));
     EXPECT_THAT(r.policy.incidents(orders)[0].executions, SizeIs(2));
     EXPECT_EQ(r.policy.open_incidents(), 1u);

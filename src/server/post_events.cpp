@@ -76,6 +76,7 @@ public:
             read_to = seen_to;
             co_return settled;
         }
+        co_await let_history_follow(context_, exchange_);
         pending_.emplace(exchange_);
         pending_to_ = seen_to;
         node::Ingest ingest;

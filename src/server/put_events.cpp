@@ -194,6 +194,7 @@ http::Task<http::Response> put_events(const Context& context, http::Exchange& ex
 
     Position position = context.node.gauges().released.load();
     if (!ingest.events.empty()) {
+        co_await let_history_follow(context, exchange);
         http::Completion<node::IngestAnswer> done(exchange);
         ingest.answer = [sender = done.sender()](Result<node::IngestAnswer> answer) mutable { sender.complete(std::move(answer)); };
         const bool taken = context.node.submit(std::move(ingest));
