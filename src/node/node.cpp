@@ -298,22 +298,13 @@ bool Node::take_event(IncomingEvent& event, Ingest& command) {
 
 void Node::decide_effects(Group& group, const PipelineEvent& event, const ExecutionFacts& facts) {
     if (event.state == waybill::State::failed && parts_.on_failure) failures_.emplace_back(group.position(), event);
-    const policy::Context context{config_.policy, group.position(), group.next_delivery(), now_, parts_.can_retry(event.key)};
+    const policy::Context context{config_.policy, group.position(), group.next_delivery(), now_, event.scope == Scope::action && event.state == waybill::State::failed && parts_.can_retry(event.key)};
     const policy::Plan plan = policy::decide(state_->policy, event, facts, context);
 
     // What is open already first, so that a plan of this very group is not taken for an older one.
     auto change = [&](std::vector<DeliveryChange> changes, PolicyLine line, Verdict verdict, Reason reason) {
         if (changes.empty()) return;
-        Decision d;
-        d.line = line;
-        d.verdict = verdict;
-        d.reason = reason;
-        d.pipeline = event.key;
-        d.execution_id = event.execution_id;
-        d.stage = event.stage;
-        d.action = event.action;
-        d.attempt = event.attempt;
-        d.settings = config_.policy.version;
+        Decision d = policy::decision_about(event, line, verdict, reason, config_.policy.version);
         for (const auto& c : changes) {
             group.add(c);
             d.deliveries.push_back(c.id);

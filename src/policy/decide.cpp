@@ -8,6 +8,21 @@
 #include "config/glob.h"
 
 namespace waybill::policy {
+
+Decision decision_about(const PipelineEvent& event, PolicyLine line, Verdict verdict, Reason reason, uint64_t settings) {
+    Decision d;
+    d.line = line;
+    d.verdict = verdict;
+    d.reason = reason;
+    d.pipeline = event.key;
+    d.execution_id = event.execution_id;
+    d.stage = event.stage;
+    d.action = event.action;
+    d.attempt = event.attempt;
+    d.settings = settings;
+    return d;
+}
+
 namespace {
 
 struct Draft {
@@ -16,17 +31,7 @@ struct Draft {
     Plan& plan;
 
     Decision& decide(PolicyLine line, Verdict verdict, Reason reason) {
-        Decision& d = plan.decisions.emplace_back();
-        d.line = line;
-        d.verdict = verdict;
-        d.reason = reason;
-        d.pipeline = event.key;
-        d.execution_id = event.execution_id;
-        d.stage = event.stage;
-        d.action = event.action;
-        d.attempt = event.attempt;
-        d.settings = context.config.version;
-        return d;
+        return plan.decisions.emplace_back(decision_about(event, line, verdict, reason, context.config.version));
     }
 
     Delivery& deliver(Decision& decision, DeliveryKind kind, DeliveryTopic topic, std::string target) {

@@ -22,7 +22,7 @@ struct Context {
     Position group = 0;            // where the group will stand: it names the deliveries
     uint16_t first_delivery = 0;   // index of the first delivery that may be planned
     TimeMs now = 0;
-    bool can_retry = false;        // a CodePipeline endpoint serves the account and region
+    bool can_retry = false;        // a CodePipeline endpoint serves the account and region; asked of failed actions only
 };
 
 // A wish about deliveries that are open already.
@@ -46,6 +46,9 @@ struct Plan {
 // Why an automatic retry of that attempt is not wanted, as far as the execution itself says: it has ended otherwise, or gone on. Asked when a
 // failure is decided, and again before each call: the world may move while one is under way.
 std::optional<Reason> retry_unwanted(const ExecutionFacts& facts, int attempt);
+
+// A decision that the event led to, without deliveries; `settings` is the version of the policy that decided.
+Decision decision_about(const PipelineEvent& event, PolicyLine line, Verdict verdict, Reason reason, uint64_t settings);
 
 // `facts` and the policy's state are as of after the transition.
 Plan decide(const Policy& policy, const PipelineEvent& event, const ExecutionFacts& facts, const Context& context);
