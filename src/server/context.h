@@ -53,14 +53,13 @@ inline http::Task<Position> history_caught_up(const Context& context, http::Exch
     co_return context.feed.signal().value();
 }
 
-// Events are taken no faster than the history can follow: while it is further behind than this, whoever sends events waits a little. Nobody is
-// refused for it, and a history in trouble (a full disk, a locked file) holds nobody up.
-constexpr int64_t history_lag_ms = 3000;
+// Events are taken no faster than the history can follow: while more of the log than this is missing in it (two or three seconds of a flood),
+// whoever sends events waits a little. Nobody is refused for it, and a history in trouble (a full disk, a locked file) holds nobody up.
+constexpr uint64_t history_behind_bytes = 48 << 20;
 constexpr int64_t slow_down_ms = 250;   // at most, for each slice of events
 inline http::Task<void> let_history_follow(const Context& context, http::Exchange& exchange) {
     const Position written = context.feed.signal().value();
-    const TimeMs time = context.history.time();
-    if (written >= context.node.gauges().released.load() || time == no_time || context.clock.now() - time <= history_lag_ms || !context.feed.trouble().empty()) co_return;
+    if (context.node.gauges().released.load() < written + history_behind_bytes || !context.feed.trouble().empty()) co_return;
     auto moved = co_await context.feed.signal().wait_past(exchange, written, slow_down_ms);
     (void)moved;
 }
