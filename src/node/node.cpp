@@ -144,10 +144,9 @@ void Node::drain(int64_t at_most_ms) {
 Result<TimeMs> Node::step() {
     if (!unsynced_) {
         std::vector<Command> batch;
-        bool draining;
         {
             std::lock_guard lock(mutex_);
-            draining = draining_;
+            starting_ = !draining_;
             size_t bytes = 0, n = 0;
             while (n < queue_.size() && n < limits::commands_a_batch && bytes < limits::batch_bytes) bytes += bytes_of(queue_[n++]);
             if (n == queue_.size()) {
@@ -167,9 +166,9 @@ Result<TimeMs> Node::step() {
             recover_in_flight();
         }
         for (auto& command : batch) std::visit([this](auto& c) { execute(c); }, command);
-        if (!draining) start_due();
+        if (starting_) start_due();
         retire_done();
-        if (draining && !state_->deliveries.any_in_flight()) {
+        if (!starting_ && !state_->deliveries.any_in_flight()) {
             std::lock_guard lock(mutex_);
             drained_ = true;
             idle_.notify_all();
@@ -234,7 +233,7 @@ Result<TimeMs> Node::step() {
 }
 
 TimeMs Node::next_due() const {
-    TimeMs next = state_->deliveries.next_ready([&](const std::string& target) { return room(target) > 0; });
+    TimeMs next = starting_ ? state_->deliveries.next_ready([&](const std::string& target) { return room(target) > 0; }) : no_time;
     if (!lingering_.empty() && (next == no_time || lingering_.front().look_at < next)) next = lingering_.front().look_at;
     return next;
 }

@@ -202,6 +202,7 @@ private:
     std::vector<CollectChanges> collects_;
     std::vector<DeliveryId> started_;
     std::vector<std::pair<Position, PipelineEvent>> failures_;
+    bool starting_ = true;                         // attempts are begun: not while draining
     bool unsynced_ = false;                        // the disk was too full to sync; the batch waits
 
     // executions that may leave memory: looked at once their time comes, in the order of last looks

@@ -177,12 +177,12 @@ Result<int> run(const Config& given, const ServeOptions& options) {
             std::_Exit(1);
         }
     });
-    fmt::print("http://{}\n", config.listen);
-    std::fflush(stdout);
     feed->start();
     maintenance->start();
     spdlog::info("listening address=http://{} data={} position={} snapshot={} replayed_groups={} started_in_ms={} version={}", config.listen, config.data, log->durable(),
                  recovered.snapshot, recovered.groups, std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count(), version);
+    fmt::print("http://{}\n", config.listen);
+    std::fflush(stdout);
 
     std::unique_ptr<DemoSender> demo;
     DemoOptions play;
