@@ -15,7 +15,7 @@ HistoryFeed::HistoryFeed(Node& node, const log::Log& log, history::History& hist
 HistoryFeed::~HistoryFeed() { stop(); }
 
 void HistoryFeed::start() {
-    changed_ = true;  // what recovery left behind
+    changed();  // what recovery left behind
     thread_ = std::thread([this] { run(); });
 }
 
