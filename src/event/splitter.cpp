@@ -9,9 +9,8 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
-std::string_view trimmed(std::string_view text) {
+std::string_view without_leading_space(std::string_view text) {
     while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-    while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
     return text;
 }
 
@@ -57,17 +56,19 @@ Result<void> Splitter::feed_lines(std::string_view piece, const Sink& sink) {
     while (!piece.empty()) {
         const void* end = std::memchr(piece.data(), '\n', piece.size());
         const size_t n = end ? static_cast<size_t>(static_cast<const char*>(end) - piece.data()) : piece.size();
-        const std::string_view part = piece.substr(0, n);
-        if (held_.empty() && !too_long_) value_byte_ = at_;
+        std::string_view part = piece.substr(0, n);
+        if (held_.empty() && !too_long_) {
+            // The spaces before a value are none of it, so a line of nothing else is no value, however long it is.
+            part = without_leading_space(part);
+            value_byte_ = at_ + n - part.size();
+        }
         at_ += n;
         if (!end) {
             keep(part);
             return {};
         }
-        const bool blank = held_.empty() && !too_long_ && trimmed(part).empty();
-        const bool held_blank = !too_long_ && trimmed(held_).empty() && trimmed(part).empty();
-        if (blank || held_blank) held_.clear();
-        else if (!emit(sink, part)) return {};
+        const bool blank = held_.empty() && !too_long_ && part.empty();
+        if (!blank && !emit(sink, part)) return {};
         whole_ = ++at_;
         ++line_;
         piece.remove_prefix(n + 1);
@@ -159,7 +160,7 @@ Result<void> Splitter::feed_document(std::string_view piece, const Sink& sink) {
 Result<void> Splitter::finish(const Sink& sink) {
     if (stopped_) return {};
     if (framing_ == Framing::ndjson) {
-        if ((too_long_ || !trimmed(held_).empty()) && !emit(sink, {})) return {};
+        if ((too_long_ || !held_.empty()) && !emit(sink, {})) return {};
         whole_ = at_;
         return {};
     }

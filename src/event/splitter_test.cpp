@@ -87,6 +87,13 @@ TEST(Splitter, WhatIsTooLongIsPassedOver) {
     expect(Framing::ndjson, "12345\n123456\n", {"12345", "?"}, {}, 5);
 }
 
+TEST(Splitter, SpaceBeforeAValueIsNoneOfIt) {
+    const std::string space(70, ' ');
+    expect(Framing::ndjson, space + "\n{}\n" + space, {"{}"}, {}, 20);
+    expect(Framing::ndjson, space + "{}\n", {"{}"}, {}, 20);
+    EXPECT_EQ(split(Framing::ndjson, "\n  {}\n", 2).bytes, (std::vector<uint64_t>{3}));
+}
+
 TEST(Splitter, SaysWhereEachBeginsAndWhatIsWhole) {
     const Seen lines = split(Framing::ndjson, "\n{}\n\n[1]\n{", 3);
     EXPECT_EQ(lines.bytes, (std::vector<uint64_t>{1, 5, 9}));
