@@ -1,4 +1,4 @@
-// PutEvents with AWS's SDK for JavaScript, unmodified. The SDK is installed on first use (tests/install.sh).
+// PutEvents with AWS's SDK for JavaScript, unmodified. The SDK is installed on first use (scripts/npm-install).
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-execFileSync(join(here, 'install.sh'), { stdio: 'inherit' });
+execFileSync(resolve(here, '../scripts/npm-install'), [here], { stdio: 'inherit' });
 const { EventBridgeClient, PutEventsCommand, PutRuleCommand } = await import('@aws-sdk/client-eventbridge');
 
 const binary = process.env.WAYBILL_BIN ?? resolve(here, '../build/release/waybill');
