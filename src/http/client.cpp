@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "http/head.h"
+#include "world/priority.h"
 
 namespace waybill::http {
 
@@ -282,6 +283,7 @@ struct Client::State {
     }
 
     void run() {
+        world::name_thread("http client");
         for (;;) {
             std::deque<std::unique_ptr<Transfer>> begin, too_many;
             bool end = false;

@@ -21,6 +21,7 @@
 #include "http/loop.h"
 #include "http/request_reader.h"
 #include "http/wait.h"
+#include "world/priority.h"
 
 namespace waybill::http {
 
@@ -696,7 +697,11 @@ Result<uint16_t> Server::start() {
     }
     for (auto& loop : s.loops) s.guards.emplace_back(loop->context().get_executor());
     s.accept();
-    for (auto& loop : s.loops) s.threads.emplace_back([loop] { loop->run(); });
+    for (auto& loop : s.loops)
+        s.threads.emplace_back([loop] {
+            world::name_thread("http");
+            loop->run();
+        });
     return port;
 }
 

@@ -38,6 +38,7 @@ void Maintenance::released() {
 }
 
 void Maintenance::run() {
+    world::name_thread("maintenance");
     world::yield_to_others();
     std::unique_lock lock(mutex_);
     while (!stopping_) {

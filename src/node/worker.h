@@ -1,5 +1,5 @@
-// One thread that runs jobs in the order in which they were given, and sleeps when there are none. post() may be called from any thread and
-// returns at once; jobs not yet begun when the worker is destroyed are dropped.
+// One thread that runs jobs in the order in which they were given, and sleeps when there are none. post() may be called from any
+// thread and returns at once; jobs not yet begun when the worker is destroyed are dropped.
 #pragma once
 
 #include <condition_variable>
@@ -8,13 +8,19 @@
 #include <mutex>
 #include <thread>
 
+#include "world/priority.h"
+
 namespace waybill::node {
 
 class Worker {
 public:
     using Job = std::move_only_function<void()>;
 
-    Worker() : thread_([this] { run(); }) {}
+    explicit Worker(const char* name)
+        : thread_([this, name] {
+              world::name_thread(name);
+              run();
+          }) {}
     ~Worker() {
         {
             std::lock_guard lock(mutex_);
