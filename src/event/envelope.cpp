@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <array>
 #include <cmath>
 
 #include "base/assert.h"
@@ -23,12 +24,25 @@ std::optional<Scope> scope_of(std::string_view detail_type) {
     return {};
 }
 
-// Reads members of one object; the first broken rule is kept and everything after it is skipped.
+// Reads members of one object; the first broken rule is kept and everything after it is skipped. Of two members with one name the
+// first counts.
 class Fields {
 public:
-    Fields(dom::object object, std::string_view prefix, std::optional<FieldError>& error) : object_(object), prefix_(prefix), error_(error) {}
+    Fields(dom::object object, std::string_view prefix, std::optional<FieldError>& error)
+        : object_(object), prefix_(prefix), error_(error) {
+        for (auto field : object) {
+            if (count_ == members_.size()) break;
+            members_[count_++] = {tag(field.key), field.key, field.value};
+        }
+    }
 
-    bool has(std::string_view key, dom::element& out) const { return !error_ && object_.at_key(key).get(out) == simdjson::SUCCESS; }
+    bool has(std::string_view key, dom::element& out) const {
+        if (error_) return false;
+        const uint32_t wanted = tag(key);
+        for (size_t i = 0; i < count_; ++i)
+            if (members_[i].tag == wanted && members_[i].key == key) return out = members_[i].value, true;
+        return count_ == members_.size() && object_.at_key(key).get(out) == simdjson::SUCCESS;
+    }
 
     std::string_view text(std::string_view key, size_t max, bool required, bool may_be_empty = false) {
         dom::element value;
@@ -39,7 +53,8 @@ public:
         std::string_view s;
         if (value.get(s) != simdjson::SUCCESS) return fail(key, "must be a string"), std::string_view();
         if (s.empty() && required && !may_be_empty) return fail(key, "must not be empty"), std::string_view();
-        if (s.size() > max) return fail(key, fmt::format("is {} bytes long; at most {} are allowed", s.size(), max)), std::string_view();
+        if (s.size() > max)
+            return fail(key, fmt::format("is {} bytes long; at most {} are allowed", s.size(), max)), std::string_view();
         return s;
     }
 
@@ -82,7 +97,21 @@ public:
     }
 
 private:
+    // Tells most names apart without looking at them: a dozen members are asked for by name, in objects of as many.
+    static uint32_t tag(std::string_view key) {
+        if (key.empty()) return 0;
+        const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(key[i])); };
+        return static_cast<uint32_t>(key.size()) << 24 | byte(0) << 16 | byte(key.size() / 2) << 8 | byte(key.size() - 1);
+    }
+    struct Member {
+        uint32_t tag;
+        std::string_view key;
+        dom::element value;
+    };
+
     dom::object object_;
+    std::array<Member, 24> members_;  // the first ones; what an object has beyond is asked of it
+    size_t count_ = 0;
     std::string_view prefix_;
     std::optional<FieldError>& error_;
 };
@@ -108,8 +137,11 @@ PipelineEvent read_pipeline_event(Scope scope, dom::object detail, std::optional
     e.execution_id = d.text("execution-id", limits::name_bytes, true);
     const std::string_view state = d.text("state", 64, true);
     if (!error) {
-        if (auto s = parse_state(scope, state)) e.state = *s;
-        else d.fail("state", fmt::format("'{}' is not a state of a CodePipeline {} execution", state.substr(0, 40), scope_word(scope)));
+        if (auto s = parse_state(scope, state))
+            e.state = *s;
+        else
+            d.fail("state",
+                   fmt::format("'{}' is not a state of a CodePipeline {} execution", state.substr(0, 40), scope_word(scope)));
     }
     e.attempt = std::max(1, static_cast<int>(d.number("pipeline-execution-attempt", 1, limits::max_attempt, true)));
     e.version = d.number("version", 0, 1e9, false);
@@ -146,95 +178,9 @@ std::string text_of(dom::object object, const char* key) {
     return std::string(s);
 }
 
-dom::parser& stored_parser() {
-    // Stored envelopes were validated when they came in; they are parsed again wherever a page or a message needs their texts.
-    thread_local dom::parser parser;
-    return parser;
-}
-
-bool parse_stored(std::string_view envelope, dom::object& out) {
-    dom::element root;
-    return stored_parser().parse(envelope.data(), envelope.size(), true).get(root) == simdjson::SUCCESS && root.get(out) == simdjson::SUCCESS;
-}
-
-}  // namespace
-
-struct EnvelopeReader::Parts {
-    dom::parser parser;
-    std::string identity;
-};
-
-EnvelopeReader::EnvelopeReader() : parts_(std::make_unique<Parts>()) {
-    const auto error = parts_->parser.allocate(64 << 10, limits::json_depth);
-    ASSERT(error == simdjson::SUCCESS);
-}
-EnvelopeReader::~EnvelopeReader() = default;
-EnvelopeReader::EnvelopeReader(EnvelopeReader&&) noexcept = default;
-
-std::variant<IncomingEvent, FieldError> EnvelopeReader::read(std::string_view json, std::string_view bus) {
-    if (json.size() > limits::event_bytes)
-        return FieldError{"", fmt::format("the event is {} bytes long; at most {} are allowed", json.size(), limits::event_bytes)};
-    IncomingEvent in;
-    in.envelope.resize(json.size() + simdjson::SIMDJSON_PADDING);
-    size_t compact = 0;
-    if (auto error = simdjson::minify(json.data(), json.size(), in.envelope.data(), compact); error != simdjson::SUCCESS)
-        return FieldError{"", fmt::format("the event {}", reason_of(error)), true};
-    auto& parser = parts_->parser;
-    if (parser.capacity() < compact && parser.allocate(std::max(compact, 2 * parser.capacity()), limits::json_depth) != simdjson::SUCCESS)
-        return FieldError{"", "the event does not fit in memory"};
-    dom::element root;
-    if (auto error = parser.parse(in.envelope.data(), compact, false).get(root); error != simdjson::SUCCESS)
-        return FieldError{"", fmt::format("the event {}", reason_of(error)), true};
-    in.envelope.resize(compact);
-
-    dom::object object;
-    if (root.get(object) != simdjson::SUCCESS) return FieldError{"", "the event must be a JSON object"};
-    std::optional<FieldError> error;
-    Fields f(object, "", error);
-    in.id = f.text("id", limits::name_bytes, true);
-    const std::string_view source = f.text("source", limits::source_bytes, true);
-    const std::string_view detail_type = f.text("detail-type", limits::detail_type_bytes, true);
-    const bool codepipeline = !error && source == codepipeline_source;
-    const std::string_view account = f.text("account", limits::name_bytes, codepipeline);
-    const std::string_view region = f.text("region", limits::name_bytes, codepipeline);
-    const TimeMs time = f.time("time", true);
-    f.text("version", 16, false);
-    const std::string_view replay = f.text("replay-name", 64, false);
-    if (dom::element value; f.has("resources", value)) {
-        dom::array list;
-        if (value.get(list) != simdjson::SUCCESS) f.fail("resources", "must be an array of strings");
-        else if (list.size() > limits::resources) f.fail("resources", fmt::format("has {} entries; at most {} are allowed", list.size(), limits::resources));
-        else
-            for (auto entry : list)
-                if (!entry.is_string()) f.fail("resources", "must be an array of strings");
-    }
-    const auto detail = f.object("detail", true);
-    if (!error && codepipeline) {
-        if (auto scope = scope_of(detail_type)) {
-            in.pipeline = read_pipeline_event(*scope, *detail, error);
-            in.pipeline->key.account = account;
-            in.pipeline->key.region = region;
-            in.pipeline->time = time;
-            in.pipeline->content = static_cast<uint32_t>(hash64(in.envelope));
-        } else if (detail_type != "AWS API Call via CloudTrail") {
-            f.fail("detail-type", fmt::format("'{}' is not a type of source aws.codepipeline: expected 'CodePipeline Pipeline{}', '… Stage …' or '… Action …'",
-                                              detail_type.substr(0, 80), suffix));
-        }
-    }
-    if (error) return std::move(*error);
-
-    auto& identity = parts_->identity;
-    identity.clear();
-    ByteWriter out(identity);
-    for (auto part : {bus, source, std::string_view(in.id), replay}) out.text(part);
-    in.identity = hash128(identity);
-    return in;
-}
-
-EventTexts read_texts(std::string_view envelope) {
+EventTexts texts_in(dom::object detail) {
     EventTexts t;
-    dom::object root, detail, object;
-    if (!parse_stored(envelope, root) || root.at_key("detail").get(detail) != simdjson::SUCCESS) return t;
+    dom::object object;
     if (detail.at_key("execution-trigger").get(object) == simdjson::SUCCESS) {
         t.trigger_type = text_of(object, "trigger-type");
         t.trigger_detail = text_of(object, "trigger-detail");
@@ -256,6 +202,123 @@ EventTexts read_texts(std::string_view envelope) {
         t.error_code = text_of(object, "error-code");
     }
     return t;
+}
+
+dom::parser& stored_parser() {
+    // Stored envelopes were validated when they came in; they are parsed again wherever a page or a message needs their texts.
+    thread_local dom::parser parser;
+    return parser;
+}
+
+bool parse_stored(std::string_view envelope, dom::object& out) {
+    dom::element root;
+    return stored_parser().parse(envelope.data(), envelope.size(), true).get(root) == simdjson::SUCCESS &&
+           root.get(out) == simdjson::SUCCESS;
+}
+
+template <class Texts>
+auto members(Texts& t) {
+    return std::array{&t.trigger_type, &t.trigger_detail, &t.stop_comment, &t.commit_id,        &t.commit_message,
+                      &t.repository,   &t.branch,         &t.tag,          &t.author_name,      &t.author_email,
+                      &t.author_id,    &t.external_id,    &t.external_url, &t.external_summary, &t.error_code};
+}
+
+}  // namespace
+
+void encode(ByteWriter& out, const EventTexts& texts) {
+    for (const std::string* t : members(texts)) out.text(*t);
+}
+
+bool decode(ByteReader& in, EventTexts& texts) {
+    for (std::string* t : members(texts)) *t = in.text();
+    return in.complete();
+}
+
+struct EnvelopeReader::Parts {
+    dom::parser parser;
+    std::string identity;
+};
+
+EnvelopeReader::EnvelopeReader() : parts_(std::make_unique<Parts>()) {
+    const auto error = parts_->parser.allocate(64 << 10, limits::json_depth);
+    ASSERT(error == simdjson::SUCCESS);
+}
+EnvelopeReader::~EnvelopeReader() = default;
+EnvelopeReader::EnvelopeReader(EnvelopeReader&&) noexcept = default;
+
+std::variant<IncomingEvent, FieldError> EnvelopeReader::read(std::string_view json, std::string_view bus) {
+    if (json.size() > limits::event_bytes)
+        return FieldError{"",
+                          fmt::format("the event is {} bytes long; at most {} are allowed", json.size(), limits::event_bytes)};
+    IncomingEvent in;
+    in.envelope.resize(json.size() + simdjson::SIMDJSON_PADDING);
+    size_t compact = 0;
+    if (auto error = simdjson::minify(json.data(), json.size(), in.envelope.data(), compact); error != simdjson::SUCCESS)
+        return FieldError{"", fmt::format("the event {}", reason_of(error)), true};
+    auto& parser = parts_->parser;
+    if (parser.capacity() < compact &&
+        parser.allocate(std::max(compact, 2 * parser.capacity()), limits::json_depth) != simdjson::SUCCESS)
+        return FieldError{"", "the event does not fit in memory"};
+    dom::element root;
+    if (auto error = parser.parse(in.envelope.data(), compact, false).get(root); error != simdjson::SUCCESS)
+        return FieldError{"", fmt::format("the event {}", reason_of(error)), true};
+    in.envelope.resize(compact);
+
+    dom::object object;
+    if (root.get(object) != simdjson::SUCCESS) return FieldError{"", "the event must be a JSON object"};
+    std::optional<FieldError> error;
+    Fields f(object, "", error);
+    in.id = f.text("id", limits::name_bytes, true);
+    const std::string_view source = f.text("source", limits::source_bytes, true);
+    const std::string_view detail_type = f.text("detail-type", limits::detail_type_bytes, true);
+    const bool codepipeline = !error && source == codepipeline_source;
+    const std::string_view account = f.text("account", limits::name_bytes, codepipeline);
+    const std::string_view region = f.text("region", limits::name_bytes, codepipeline);
+    const TimeMs time = f.time("time", true);
+    f.text("version", 16, false);
+    const std::string_view replay = f.text("replay-name", 64, false);
+    if (dom::element value; f.has("resources", value)) {
+        dom::array list;
+        if (value.get(list) != simdjson::SUCCESS)
+            f.fail("resources", "must be an array of strings");
+        else if (list.size() > limits::resources)
+            f.fail("resources", fmt::format("has {} entries; at most {} are allowed", list.size(), limits::resources));
+        else
+            for (auto entry : list)
+                if (!entry.is_string()) f.fail("resources", "must be an array of strings");
+    }
+    const auto detail = f.object("detail", true);
+    if (!error && codepipeline) {
+        if (auto scope = scope_of(detail_type)) {
+            in.pipeline = read_pipeline_event(*scope, *detail, error);
+            in.pipeline->key.account = account;
+            in.pipeline->key.region = region;
+            in.pipeline->time = time;
+            in.pipeline->content = static_cast<uint32_t>(hash64(in.envelope));
+            if (in.pipeline->texts && !error) {
+                ByteWriter out(in.texts);
+                encode(out, texts_in(*detail));
+            }
+        } else if (detail_type != "AWS API Call via CloudTrail") {
+            f.fail("detail-type", fmt::format("'{}' is not a type of source aws.codepipeline: expected 'CodePipeline "
+                                              "Pipeline{}', '… Stage …' or '… Action …'",
+                                              detail_type.substr(0, 80), suffix));
+        }
+    }
+    if (error) return std::move(*error);
+
+    auto& identity = parts_->identity;
+    identity.clear();
+    ByteWriter out(identity);
+    for (auto part : {bus, source, std::string_view(in.id), replay}) out.text(part);
+    in.identity = hash128(identity);
+    return in;
+}
+
+EventTexts read_texts(std::string_view envelope) {
+    dom::object root, detail;
+    if (!parse_stored(envelope, root) || root.at_key("detail").get(detail) != simdjson::SUCCESS) return {};
+    return texts_in(detail);
 }
 
 std::optional<std::string> commit_message_in(std::string_view summary) {

@@ -29,6 +29,7 @@ struct IncomingEvent {
     Hash128 identity;                       // of (bus, source, id, replay-name)
     std::string id;
     std::optional<PipelineEvent> pipeline;  // one of CodePipeline's three types
+    std::string texts;                      // its EventTexts, encoded, when it has some; the log has them too
 };
 
 class EnvelopeReader {
@@ -51,6 +52,8 @@ struct EventTexts {
     std::string commit_id, commit_message, repository, branch, tag, author_name, author_email, author_id;
     std::string external_id, external_url, external_summary, error_code;
 };
+void encode(ByteWriter& out, const EventTexts& texts);
+bool decode(ByteReader& in, EventTexts& texts);  // false: not what encode writes
 EventTexts read_texts(std::string_view envelope);
 // The commit message in a source action's summary that is JSON, as CodeStarSourceConnection writes it; nothing for any other text.
 std::optional<std::string> commit_message_in(std::string_view summary);
