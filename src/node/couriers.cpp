@@ -82,7 +82,7 @@ void Couriers::perform(Job job) {
 void Couriers::log_failure(Failure failure) {
     worker_.post([this, f = std::move(failure)]() mutable {
         const PipelineEvent& e = f.event;
-        if (auto loaded = load_texts(parts_.log, f.execution); !loaded.ok()) spdlog::error("log_failure message={:?}", loaded.error().message);
+        if (auto loaded = load_texts(parts_.log, parts_.recent_texts, f.execution); !loaded.ok()) spdlog::error("log_failure message={:?}", loaded.error().message);
         const ActionView* cause = nullptr;
         for (const auto& a : f.execution.actions) {
             if (a.state != waybill::State::failed || (!e.stage.empty() && a.stage != e.stage)) continue;
@@ -113,7 +113,7 @@ void Couriers::carry(Job job) {
         if (!*found) return ended_(d.id, refused("the execution is not known any more"));
         execution = std::move(**found);
     }
-    if (auto loaded = load_texts(parts_.log, execution); !loaded.ok()) return ended_(d.id, failed(loaded.error().message));
+    if (auto loaded = load_texts(parts_.log, parts_.recent_texts, execution); !loaded.ok()) return ended_(d.id, failed(loaded.error().message));
     switch (target->type) {
         case TargetType::mail: return mail(job, *target, execution);
         case TargetType::webhook: return webhook(job, *target, execution);

@@ -27,6 +27,7 @@ public:
         world::Clock& clock;
         const log::Log& log;
         const history::History& history;
+        const RecentTexts& recent_texts;
         std::string mail_directory;
         std::string version;
     };
@@ -56,7 +57,7 @@ private:
     const Ended ended_;
     wire::SigningKeys keys_;
     http::Client client_;
-    Worker worker_;  // last: it ends first
+    Worker worker_{"couriers"};  // last: it ends first
 };
 
 }  // namespace waybill::node

@@ -5,10 +5,14 @@
 #include <algorithm>
 #include <chrono>
 #include <future>
+#include <iterator>
+
+#include "world/priority.h"
 
 namespace waybill::node {
 
-HistoryFeed::HistoryFeed(Node& node, const log::Log& log, history::History& history) : node_(node), log_(log), history_(history) {
+HistoryFeed::HistoryFeed(Node& node, const log::Log& log, const RecentTexts& recent_texts, history::History& history)
+    : node_(node), log_(log), recent_texts_(recent_texts), history_(history) {
     signal_.notify(history.position());
 }
 
@@ -53,6 +57,7 @@ std::string HistoryFeed::trouble() const {
 }
 
 void HistoryFeed::run() {
+    world::name_thread("history");
     int64_t gather = gather_ms;
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -63,24 +68,29 @@ void HistoryFeed::run() {
         lock.unlock();
         const auto began = std::chrono::steady_clock::now();
         write_round();
-        const int64_t took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
+        const int64_t took =
+            std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
         gather = std::clamp(2 * took, gather_ms, longest_gather_ms);
         lock.lock();
         if (last) return;
     }
 }
 
-// Brings the history to one position, in as many batches as it takes. What changes meanwhile belongs to the next round, so a round ends however
-// fast events come in.
+// Brings the history to one position, in as few transactions as it takes. What changes meanwhile belongs to the next round, so a
+// round ends however fast events come in.
 void HistoryFeed::write_round() {
+    const auto began = std::chrono::steady_clock::now();
+    const Position from = history_.position();
     Position position = 0;
-    TimeMs time = no_time;
-    for (size_t left = executions_a_batch; left > 0;) {
+    history::Batch gathered;
+    for (size_t left = executions_a_collect; left > 0;) {
         std::promise<std::pair<history::Batch, size_t>> promise;
         auto future = promise.get_future();
         CollectChanges collect;
-        collect.limit = position ? std::min(left, executions_a_batch) : executions_a_batch;
-        collect.take = [promise = std::move(promise)](history::Batch batch, size_t still_left) mutable { promise.set_value({std::move(batch), still_left}); };
+        collect.limit = position ? std::min(left, executions_a_collect) : executions_a_collect;
+        collect.take = [promise = std::move(promise)](history::Batch batch, size_t still_left) mutable {
+            promise.set_value({std::move(batch), still_left});
+        };
         if (!node_.submit(std::move(collect))) return;
         history::Batch batch;
         size_t still_left = 0;
@@ -91,24 +101,32 @@ void HistoryFeed::write_round() {
         }
         if (!position) {
             position = batch.position;
-            time = batch.time;
+            gathered.time = batch.time;
             left = still_left;
         } else {
             left -= std::min(left, batch.executions.size());
         }
-        // Only the round's last batch moves the position.
-        batch.position = left ? history_.position() : position;
-        batch.time = time;
-        if (!write(std::move(batch))) return;
+        std::ranges::move(batch.executions, std::back_inserter(gathered.executions));
+        std::ranges::move(batch.deliveries, std::back_inserter(gathered.deliveries));
+        std::ranges::move(batch.incidents, std::back_inserter(gathered.incidents));
+        if (left && gathered.executions.size() < executions_a_transaction) continue;
+        // Only the round's last transaction moves the position.
+        gathered.position = left ? from : position;
+        if (!write(gathered)) return;
+        gathered.executions.clear();
+        gathered.deliveries.clear();
+        gathered.incidents.clear();
     }
     signal_.notify(position);
     node_.submit(HistoryWritten{position});
+    const auto took_ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
+    if (took_ms >= busy_round_ms) bytes_a_second_ = (position - from) * 1000 / static_cast<uint64_t>(took_ms);
 }
 
 // Until it succeeds. False: stopping.
-bool HistoryFeed::write(history::Batch batch) {
+bool HistoryFeed::write(history::Batch& batch) {
     for (;;) {
-        const auto written = write_changes(log_, history_, batch);
+        const auto written = write_changes(log_, recent_texts_, history_, batch);
         std::unique_lock lock(mutex_);
         if (written.ok()) {
             trouble_.clear();

@@ -1,6 +1,7 @@
 // Feeds the history: takes what changed from the node, adds the texts, writes it, and says how far it has come. One thread.
 //
-// Changes are collected for a moment so that an execution whose events come in a row is written once; a reader that waits ends the moment.
+// Changes are collected for a moment so that an execution whose events come in a row is written once; a reader that waits ends
+// the moment.
 #pragma once
 
 #include <atomic>
@@ -16,8 +17,8 @@ namespace waybill::node {
 
 class HistoryFeed {
 public:
-    // `history` and `log` must outlive the feed; `node` until stop().
-    HistoryFeed(Node& node, const log::Log& log, history::History& history);
+    // `history`, `recent_texts` and `log` must outlive the feed; `node` until stop().
+    HistoryFeed(Node& node, const log::Log& log, const RecentTexts& recent_texts, history::History& history);
     ~HistoryFeed();
     HistoryFeed(const HistoryFeed&) = delete;
 
@@ -32,21 +33,28 @@ public:
     http::Signal& signal() { return signal_; }
     // Of the last write that failed; empty: all is well.
     std::string trouble() const;
+    // Bytes of log a second that the last busy round took in, not counting what it waited; 0: none was busy yet.
+    uint64_t bytes_a_second() const { return bytes_a_second_; }
 
 private:
-    // A round writes every execution that changed since the last, however often it did: the longer a round takes, the more is gathered for
-    // the next, so that under load the history takes its share of the machine and not more. No reader waits for this (want()).
+    // A round writes every execution that changed since the last, however often it did: the longer a round takes, the more is
+    // gathered for the next, so that under load the history takes its share of the machine and not more. No reader waits for this
+    // (want()).
     static constexpr int64_t gather_ms = 100;
     static constexpr int64_t longest_gather_ms = 500;
     static constexpr int64_t retry_ms = 1000;
-    static constexpr size_t executions_a_batch = 500;
+    static constexpr size_t executions_a_collect = 500;  // one stop of the sequencer, about 2 ms
+    static constexpr size_t executions_a_transaction =
+        4000;  // some 20 MB; pages that many executions share are written once for all of them
+    static constexpr int64_t busy_round_ms = 100;  // a shorter round says nothing of how fast it could go
 
     void run();
     void write_round();
-    bool write(history::Batch batch);
+    bool write(history::Batch& batch);
 
     Node& node_;
     const log::Log& log_;
+    const RecentTexts& recent_texts_;
     history::History& history_;
     http::Signal signal_;
     mutable std::mutex mutex_;
@@ -54,6 +62,7 @@ private:
     bool changed_ = false, stopping_ = false;
     Position wanted_ = 0;
     std::string trouble_;
+    std::atomic<uint64_t> bytes_a_second_ = 0;
     std::thread thread_;
 };
 

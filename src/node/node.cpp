@@ -195,6 +195,7 @@ Result<TimeMs> Node::step() {
 
     const Position durable = parts_.log.durable();
     const bool moved = gauges_.released.exchange(durable) != durable;
+    parts_.recent_texts.remember(texts_);
     for (auto& release : released_) release();
     released_.clear();
     const View view{*state_, durable, now_, parts_.log.accepts_events()};
@@ -291,6 +292,7 @@ bool Node::take_event(IncomingEvent& event, Ingest& command) {
     transition.outcome = state_->tracking.decide(transition.event, known);
     const tracking::Execution* e = group.add(transition);
     if (e && !known) lingering_.push_back({now_ + config_.tracking.linger_ms, e->pipeline->key, transition.event.execution_id});
+    if (!event.texts.empty()) texts_.emplace_back(group.position(), std::move(event.texts));
     if (transition.outcome == Outcome::accepted) decide_effects(group, transition.event, state_->tracking.facts(*e, transition.event));
     return true;
 }

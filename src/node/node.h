@@ -5,12 +5,13 @@
 //                                          sync                      once for the batch
 //                                          release                   answers, reads, deliveries
 //
-// A batch is whatever queued up while the last one was synced. State may run ahead of the disk inside a batch; nothing that step() lets
-// out (an answer, not even "duplicate"; a delivery; a page) leaves before the batch's sync. Only an I/O or sync error ends the process.
+// A batch is whatever queued up while the last one was synced. State may run ahead of the disk inside a batch; nothing that
+// step() lets out (an answer, not even "duplicate"; a delivery; a page) leaves before the batch's sync. Only an I/O or sync error
+// ends the process.
 //
-// Threads: submit() may be called from any thread. step() and everything that runs inside it belong to the sequencer's thread: the real
-// program gives it one (run()), the simulation calls step() itself. Callbacks handed in with a command run on that thread, inside
-// release: they must only pass their result on.
+// Threads: submit() may be called from any thread. step() and everything that runs inside it belong to the sequencer's thread:
+// the real program gives it one (run()), the simulation calls step() itself. Callbacks handed in with a command run on that
+// thread, inside release: they must only pass their result on.
 #pragma once
 
 #include <condition_variable>
@@ -31,6 +32,7 @@
 #include "history/history.h"
 #include "log/log.h"
 #include "node/state.h"
+#include "node/texts.h"
 #include "policy/decide.h"
 #include "world/clock.h"
 #include "world/random.h"
@@ -46,7 +48,7 @@ struct IngestAnswer {
 // What a reader may look at: released state, on the sequencer's thread. Copy out what is needed and return.
 struct View {
     const State& state;
-    Position position;        // everything below is in `state`, and durable
+    Position position;  // everything below is in `state`, and durable
     TimeMs now;
     bool accepting_events;
 };
@@ -69,7 +71,7 @@ public:
 struct Failure {
     PipelineEvent event;
     Position position = 0;
-    ExecutionView execution;                 // as it is released; without texts
+    ExecutionView execution;  // as it is released; without texts
 };
 
 // Looks retired executions up; answers with Node::submit(Recalled). Called on the sequencer's thread; must return at once.
@@ -106,8 +108,8 @@ struct Recalled {
 struct HistoryWritten {
     Position position;
 };
-// For the history: a batch of what changed since the last one, with at most `limit` executions, those that changed first. `left`: how many
-// changed executions remain.
+// For the history: a batch of what changed since the last one, with at most `limit` executions, those that changed first. `left`:
+// how many changed executions remain.
 struct CollectChanges {
     size_t limit = 512;
     std::move_only_function<void(history::Batch batch, size_t left)> take;
@@ -128,10 +130,11 @@ public:
         world::Random& random;
         Performer& performer;
         Recaller& recaller;
-        std::function<bool(const PipelineKey&)> can_retry;      // an endpoint serves the account and region
-        std::function<void(Position released)> on_release;      // inside release; must return at once
-        std::function<void()> on_changes;                       // there is something for the history
-        std::function<void(Failure)> on_failure = {};           // inside release; must return at once; may be empty
+        RecentTexts& recent_texts;                          // the node remembers; others find
+        std::function<bool(const PipelineKey&)> can_retry;  // an endpoint serves the account and region
+        std::function<void(Position released)> on_release;  // inside release; must return at once
+        std::function<void()> on_changes;                   // there is something for the history
+        std::function<void(Failure)> on_failure = {};       // inside release; must return at once; may be empty
     };
 
     // `state` is what recovery folded, up to the log's tail.
@@ -146,8 +149,8 @@ public:
     // step() until stop(). Returns the error that ended it, if one did.
     Result<void> run();
     void stop();
-    // Before stop(): starts no further attempts, and waits until those under way have ended, at most so long. Their outcomes are then known, and none
-    // will have to be repeated for want of knowing. Not from the sequencer's thread.
+    // Before stop(): starts no further attempts, and waits until those under way have ended, at most so long. Their outcomes are
+    // then known, and none will have to be repeated for want of knowing. Not from the sequencer's thread.
     void drain(int64_t at_most_ms);
 
     const Gauges& gauges() const { return gauges_; }
@@ -155,8 +158,8 @@ public:
 private:
     using Released = std::move_only_function<void()>;
 
-    // One record group under construction: every record added is appended to the group and applied to the state in the same breath, so a
-    // later decider of the chain sees what the earlier ones did.
+    // One record group under construction: every record added is appended to the group and applied to the state in the same
+    // breath, so a later decider of the chain sees what the earlier ones did.
     class Group;
 
     void execute(Ingest& command);
@@ -180,7 +183,7 @@ private:
     Parts parts_;
     const Config& config_;
     std::unique_ptr<State> state_;
-    std::map<std::string, int> concurrency_;       // by target
+    std::map<std::string, int> concurrency_;  // by target
     Position history_position_;
     bool begun_ = false;
 
@@ -195,15 +198,16 @@ private:
 
     // the batch
     TimeMs now_ = 0;
-    std::string payload_;                          // of the group under construction
-    TransitionRecord transition_;                  // of the event that is being taken
-    std::vector<Released> released_;               // what leaves after the sync
+    std::string payload_;             // of the group under construction
+    TransitionRecord transition_;     // of the event that is being taken
+    std::vector<Released> released_;  // what leaves after the sync
     std::vector<Read> reads_;
     std::vector<CollectChanges> collects_;
     std::vector<DeliveryId> started_;
     std::vector<std::pair<Position, PipelineEvent>> failures_;
-    bool starting_ = true;                         // attempts are begun: not while draining
-    bool unsynced_ = false;                        // the disk was too full to sync; the batch waits
+    std::vector<std::pair<Position, std::string>> texts_;  // EventTexts, encoded
+    bool starting_ = true;                                 // attempts are begun: not while draining
+    bool unsynced_ = false;                                // the disk was too full to sync; the batch waits
 
     // executions that may leave memory: looked at once their time comes, in the order of last looks
     struct Lingering {

@@ -8,7 +8,7 @@
 namespace waybill::node {
 namespace {
 
-constexpr size_t refill_batch = 1000;    // executions a transaction
+constexpr size_t refill_batch = 1000;     // executions a transaction
 constexpr uint64_t refill_groups = 8192;  // groups between transactions
 
 // Snapshot bytes are pieces of state, each behind its length.
@@ -47,7 +47,8 @@ Result<void> save(const State& state, log::SnapshotSink& sink) {
 
 // Replays [from, to) into the state.
 template <class Fn>
-Result<void> replay(const log::Log& log, State& state, Position from, Position to, const State::BeforeRetired& before_retired, Fn&& after_group) {
+Result<void> replay(const log::Log& log, State& state, Position from, Position to, const State::BeforeRetired& before_retired,
+                    Fn&& after_group) {
     Result<void> applied;
     TRY(const Position reached, log.scan(from, to, [&](const log::Group& group) {
         applied = state.apply_group(group.payload, group.position, group.time, before_retired);
@@ -60,8 +61,8 @@ Result<void> replay(const log::Log& log, State& state, Position from, Position t
 
 }  // namespace
 
-Result<void> write_changes(const log::Log& log, history::History& history, history::Batch batch) {
-    for (auto& row : batch.executions) TRY_VOID(load_texts(log, row.execution));
+Result<void> write_changes(const log::Log& log, const RecentTexts& recent, history::History& history, history::Batch& batch) {
+    for (auto& row : batch.executions) TRY_VOID(load_texts(log, recent, row.execution));
     return history.write(batch);
 }
 
@@ -69,12 +70,13 @@ Result<void> write_all_changes(const log::Log& log, history::History& history, S
     do {
         history::Batch batch = take_changes(state, refill_batch, position);
         if (state.tracking.dirty()) batch.position = history.position();
-        TRY_VOID(write_changes(log, history, std::move(batch)));
+        TRY_VOID(write_changes(log, RecentTexts(), history, batch));
     } while (state.tracking.dirty());
     return {};
 }
 
-Result<Recovered> recover(world::Disk& disk, const std::string& snapshots, const log::Log& log, history::History& history, const Progress& progress) {
+Result<Recovered> recover(world::Disk& disk, const std::string& snapshots, const log::Log& log, history::History& history,
+                          const Progress& progress) {
     Recovered r;
     r.state = std::make_unique<State>();
     TRY(log::FoundSnapshot found, log::read_newest_snapshot(disk, snapshots, fold_version));
@@ -87,11 +89,15 @@ Result<Recovered> recover(world::Disk& disk, const std::string& snapshots, const
         from = found.snapshot->position;
         TRY_VOID(load(*found.snapshot->source, *r.state));
     } else if (found.snapshot && !whole_log) {
-        return conflict(fmt::format("the history is at position {}, behind the oldest usable snapshot ({}), and retention has deleted the log before {}: it cannot be filled "
-                                    "again; restore history.db from a backup",
-                                    known, found.snapshot->position, log.begin()));
+        return conflict(
+            fmt::format("the history is at position {}, behind the oldest usable snapshot ({}), and retention has deleted the "
+                        "log before {}: it cannot be filled "
+                        "again; restore history.db from a backup",
+                        known, found.snapshot->position, log.begin()));
     } else if (!whole_log) {
-        return conflict(fmt::format("no usable snapshot, and retention has deleted the log before {}: restore the snapshots directory from a backup", log.begin()));
+        return conflict(fmt::format(
+            "no usable snapshot, and retention has deleted the log before {}: restore the snapshots directory from a backup",
+            log.begin()));
     }
     r.snapshot = from;
     r.refilled = known <= log::segment_header_bytes && end > log.begin() && from == log.begin();
@@ -105,7 +111,7 @@ Result<Recovered> recover(world::Disk& disk, const std::string& snapshots, const
         batch.position = history.position();
         batch.time = state.last_time;
         batch.executions.push_back({state.tracking.view(e), state.policy.encode_memory(e.pipeline->key, e.id.str())});
-        return write_changes(log, history, std::move(batch));
+        return write_changes(log, RecentTexts(), history, batch);
     };
     TRY_VOID(replay(log, state, from, end, before_retired, [&](const log::Group& group) -> Result<void> {
         ++r.groups;
@@ -138,7 +144,8 @@ Result<bool> fold_snapshot(world::Disk& disk, const std::string& snapshots, cons
         return {};
     }));
     if (reached == from) return false;
-    TRY_VOID(log::write_snapshot(disk, snapshots, reached, fold_version, [&](log::SnapshotSink& sink) { return save(state, sink); }));
+    TRY_VOID(
+        log::write_snapshot(disk, snapshots, reached, fold_version, [&](log::SnapshotSink& sink) { return save(state, sink); }));
     return true;
 }
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "base/assert.h"
 #include "event/envelope.h"
 #include "event/record.h"
 
@@ -17,10 +20,35 @@ Result<std::string> read_envelope(const log::Log& log, Position position) {
     return not_found(fmt::format("the group at position {} holds no event", position));
 }
 
+void RecentTexts::remember(std::vector<std::pair<Position, std::string>>& batch) {
+    if (batch.empty()) return;
+    std::lock_guard lock(mutex_);
+    for (auto& entry : batch) {
+        bytes_ += sizeof entry + entry.second.capacity();
+        texts_.push_back(std::move(entry));
+    }
+    batch.clear();
+    for (; bytes_ > most_bytes; texts_.pop_front()) bytes_ -= sizeof texts_.front() + texts_.front().second.capacity();
+}
+
+bool RecentTexts::find(Position position, std::string& encoded) const {
+    std::lock_guard lock(mutex_);
+    const auto at = std::ranges::lower_bound(texts_, position, {}, &std::pair<Position, std::string>::first);
+    if (at == texts_.end() || at->first != position) return false;
+    encoded = at->second;
+    return true;
+}
+
 namespace {
 
-Result<EventTexts> texts_at(const log::Log& log, Position position) {
+Result<EventTexts> texts_at(const log::Log& log, const RecentTexts& recent, Position position) {
     if (!position) return EventTexts{};
+    if (std::string encoded; recent.find(position, encoded)) {
+        ByteReader in(encoded);
+        EventTexts texts;
+        ASSERT(decode(in, texts));
+        return texts;
+    }
     auto envelope = read_envelope(log, position);
     if (!envelope.ok() && envelope.error().kind == ErrorKind::not_found) return EventTexts{};
     if (!envelope.ok()) return std::move(envelope).error();
@@ -29,8 +57,8 @@ Result<EventTexts> texts_at(const log::Log& log, Position position) {
 
 }  // namespace
 
-Result<void> load_texts(const log::Log& log, ExecutionView& e) {
-    TRY(EventTexts trigger, texts_at(log, e.trigger.position));
+Result<void> load_texts(const log::Log& log, const RecentTexts& recent, ExecutionView& e) {
+    TRY(EventTexts trigger, texts_at(log, recent, e.trigger.position));
     e.trigger_type = std::move(trigger.trigger_type);
     e.trigger_detail = std::move(trigger.trigger_detail);
     e.commit_id = std::move(trigger.commit_id);
@@ -41,10 +69,10 @@ Result<void> load_texts(const log::Log& log, ExecutionView& e) {
     e.author_name = std::move(trigger.author_name);
     e.author_email = std::move(trigger.author_email);
     e.author_id = std::move(trigger.author_id);
-    TRY(EventTexts stop, texts_at(log, e.stop_comment.position));
+    TRY(EventTexts stop, texts_at(log, recent, e.stop_comment.position));
     e.stop_reason = std::move(stop.stop_comment);
     for (auto& a : e.actions) {
-        TRY(EventTexts result, texts_at(log, a.result.position));
+        TRY(EventTexts result, texts_at(log, recent, a.result.position));
         a.external_id = std::move(result.external_id);
         a.external_url = std::move(result.external_url);
         a.summary = std::move(result.external_summary);

@@ -1,5 +1,5 @@
-// The parts that request handlers work with, and the two ways in which they read: released state on the sequencer's thread, and the history
-// once it has caught up with what was released when the request came.
+// The parts that request handlers work with, and the two ways in which they read: released state on the sequencer's thread, and
+// the history once it has caught up with what was released when the request came.
 #pragma once
 
 #include <string>
@@ -23,16 +23,17 @@ struct Context {
     const Config& config;
     node::Node& node;
     const log::Log& log;
+    const node::RecentTexts& recent_texts;
     const history::History& history;
     node::HistoryFeed& feed;
-    http::Signal& released;     // the released position
+    http::Signal& released;  // the released position
     world::Clock& clock;
     world::Random& random;
     TimeMs started = 0;
 };
 
-// Runs `fn(const node::View&) -> T` on the sequencer's thread, after a sync that covers everything acknowledged so far. `fn` may outlive the caller
-// (when the answer takes too long), so it holds what it needs by value.
+// Runs `fn(const node::View&) -> T` on the sequencer's thread, after a sync that covers everything acknowledged so far. `fn` may
+// outlive the caller (when the answer takes too long), so it holds what it needs by value.
 template <class T, class Fn>
 http::Task<Result<T>> read_state(const Context& context, http::Exchange& exchange, Fn fn) {
     http::Completion<T> done(exchange);
@@ -42,7 +43,8 @@ http::Task<Result<T>> read_state(const Context& context, http::Exchange& exchang
     co_return co_await done.wait(answer_timeout_ms);
 }
 
-// Waits until the history holds everything that is released now, at most limits::read_wait_ms. Returns the position that it holds.
+// Waits until the history holds everything that is released now, at most limits::read_wait_ms. Returns the position that it
+// holds.
 inline http::Task<Position> history_caught_up(const Context& context, http::Exchange& exchange) {
     const Position wanted = context.node.gauges().released.load();
     if (context.feed.signal().value() < wanted) {
@@ -53,13 +55,18 @@ inline http::Task<Position> history_caught_up(const Context& context, http::Exch
     co_return context.feed.signal().value();
 }
 
-// Events are taken no faster than the history can follow: while more of the log than this is missing in it (two or three seconds of a flood),
-// whoever sends events waits a little. Nobody is refused for it, and a history in trouble (a full disk, a locked file) holds nobody up.
-constexpr uint64_t history_behind_bytes = 48 << 20;
-constexpr int64_t slow_down_ms = 250;   // at most, for each slice of events
+// Events are taken no faster than the history can follow: while more of the log is missing in it than it takes in in
+// history_behind_s, whoever sends events waits a little. Nobody is refused for it, and a history in trouble (a full disk, a
+// locked file) holds nobody up.
+constexpr uint64_t history_behind_s = 2;
+constexpr uint64_t history_behind_bytes = 48 << 20;  // at least so much, however slow it is
+constexpr int64_t slow_down_ms = 250;                // at most, for each slice of events
 inline http::Task<void> let_history_follow(const Context& context, http::Exchange& exchange) {
-    const Position written = context.feed.signal().value();
-    if (context.node.gauges().released.load() < written + history_behind_bytes || !context.feed.trouble().empty()) co_return;
+    const Position written = context.feed.signal().value(), released = context.node.gauges().released.load();
+    if (released < written + std::max(history_behind_bytes, history_behind_s * context.feed.bytes_a_second()) ||
+        !context.feed.trouble().empty())
+        co_return;
+    context.feed.want(released);
     auto moved = co_await context.feed.signal().wait_past(exchange, written, slow_down_ms);
     (void)moved;
 }

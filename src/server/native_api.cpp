@@ -153,7 +153,7 @@ http::Task<Result<FoundExecution>> find_execution(const Context& context, http::
         if (!retired) co_return not_found(fmt::format("no execution '{}' is known", id.substr(0, 200)));
         found.view = std::move(*retired);
     }
-    CO_TRY_VOID(node::load_texts(context.log, found.view));
+    CO_TRY_VOID(node::load_texts(context.log, context.recent_texts, found.view));
     co_return found;
 }
 
@@ -336,7 +336,7 @@ http::Task<Result<http::Response>> delivery(const Context& context, http::Exchan
         Locale locale = context.config.locale;
         for (const auto& t : context.config.targets)
             if (t.name == d.target) locale = t.locale;
-        CO_TRY_VOID(node::load_texts(context.log, *view));
+        CO_TRY_VOID(node::load_texts(context.log, context.recent_texts, *view));
         const Message rendered = render_message({d, *view, nullptr, locale, context.config.console_url});
         message.begin_object().key("subject").text(rendered.subject).key("body").text(rendered.body).end_object();
     } else {

@@ -1,7 +1,6 @@
 #include "server/serve.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -24,7 +23,8 @@ constexpr int64_t drain_ms = 5000;  // at the end: for attempts that are under w
 
 struct Paths {
     std::string data, log, snapshots, history, mail;
-    explicit Paths(const std::string& d) : data(d), log(d + "/log"), snapshots(d + "/snapshots"), history(d + "/history.db"), mail(d + "/mail") {}
+    explicit Paths(const std::string& d)
+        : data(d), log(d + "/log"), snapshots(d + "/snapshots"), history(d + "/history.db"), mail(d + "/mail") {}
 };
 
 log::Options log_options(const Config& config) {
@@ -42,7 +42,8 @@ log::Options log_options(const Config& config) {
 Result<std::unique_ptr<history::History>> open_history(const std::string& path) {
     TRY(history::Opened opened, history::History::open(path, node::fold_version));
     if (!opened.history) {
-        if (opened.found == history::Found::newer_schema) return conflict("history.db was written by a newer Waybill: run that one, or delete the file to have it filled anew");
+        if (opened.found == history::Found::newer_schema)
+            return conflict("history.db was written by a newer Waybill: run that one, or delete the file to have it filled anew");
         spdlog::warn("history_rebuild reason=\"made by another version of the merge\"");
         TRY_VOID(history::History::destroy(path));
         TRY(opened, history::History::open(path, node::fold_version));
@@ -65,7 +66,7 @@ public:
 private:
     const history::History& history_;
     node::Node* node_ = nullptr;
-    node::Worker worker_;
+    node::Worker worker_{"recaller"};
 };
 
 unsigned thread_count(const Config& config) {
@@ -89,17 +90,8 @@ Result<void> submit_demo(node::Node& node, const std::string& ndjson) {
     return {};
 }
 
-// Batches come and go by the megabyte, many times a second. As it comes, glibc gives such memory back to the system each time and asks for it
-// again, page fault by page fault: measured, a twentieth to a seventh of all processor time under load. What is kept is what was needed once.
-void keep_memory_between_batches() {
-    mallopt(M_TOP_PAD, 4 << 20);
-    mallopt(M_TRIM_THRESHOLD, 128 << 20);
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-}
-
 Result<int> run(const Config& given, const ServeOptions& options) {
     const auto began = std::chrono::steady_clock::now();
-    keep_memory_between_batches();
     Config config = given;
     const Paths paths(config.data);
     for (const auto& warning : options.warnings) spdlog::warn("config {}", warning);
@@ -117,14 +109,15 @@ Result<int> run(const Config& given, const ServeOptions& options) {
     world::RealRandom random;
     for (const auto* directory : {&paths.data, &paths.log, &paths.snapshots}) TRY_VOID(disk.make_directories(*directory));
     TRY(const auto log, log::Log::open(disk, paths.log, log_options(config)));
-    if (log->opening().cut_bytes) spdlog::info("log_recovered cut_bytes={} position={}", log->opening().cut_bytes, log->durable());
+    if (log->opening().cut_bytes)
+        spdlog::info("log_recovered cut_bytes={} position={}", log->opening().cut_bytes, log->durable());
     TRY(const auto history, open_history(paths.history));
     int shown = -1;
     TRY(node::Recovered recovered, node::recover(disk, paths.snapshots, *log, *history, [&](Position done, Position of) {
-        const int percent = static_cast<int>(done * 100 / std::max<Position>(of, 1)) / 10 * 10;
-        if (percent != shown && of > (64 << 20)) spdlog::info("recovering percent={}", percent);
-        shown = percent;
-    }));
+            const int percent = static_cast<int>(done * 100 / std::max<Position>(of, 1)) / 10 * 10;
+            if (percent != shown && of > (64 << 20)) spdlog::info("recovering percent={}", percent);
+            shown = percent;
+        }));
     for (const auto& warning : recovered.warnings) spdlog::warn("snapshot {}", warning);
 
     // Settled: what is on disk is known, and everything that is promised is in `recovered.state`.
@@ -134,20 +127,25 @@ Result<int> run(const Config& given, const ServeOptions& options) {
     std::from_chars(config.listen.data() + colon + 1, config.listen.data() + config.listen.size(), port);
 
     http::Signal released;
+    node::RecentTexts recent_texts;
     HistoryRecaller recaller(*history);
     std::unique_ptr<node::Node> node;
     std::unique_ptr<node::HistoryFeed> feed;
     std::unique_ptr<node::Maintenance> maintenance;
     std::unique_ptr<Context> context;
     std::unique_ptr<Router> router;
-    http::Server server({host, port, thread_count(config), {}}, [&](http::Exchange& exchange) { return router->handle(exchange); });
-    TRY(const auto couriers, node::Couriers::make({config, disk, clock, *log, *history, paths.mail, std::string(version)},
-                                                  [&](DeliveryId id, delivery::AttemptOutcome outcome) { node->submit(node::AttemptEnded{id, std::move(outcome)}); }));
+    http::Server server({host, port, thread_count(config), {}},
+                        [&](http::Exchange& exchange) { return router->handle(exchange); });
+    TRY(const auto couriers,
+        node::Couriers::make(
+            {config, disk, clock, *log, *history, recent_texts, paths.mail, std::string(version)},
+            [&](DeliveryId id, delivery::AttemptOutcome outcome) { node->submit(node::AttemptEnded{id, std::move(outcome)}); }));
     node::Node::Parts parts{*log,
                             clock,
                             random,
                             *couriers,
                             recaller,
+                            recent_texts,
                             [&config](const PipelineKey& key) { return node::Couriers::endpoint_of(config, key) != nullptr; },
                             [&](Position position) {
                                 released.notify(position);
@@ -157,10 +155,11 @@ Result<int> run(const Config& given, const ServeOptions& options) {
                             [&](node::Failure failure) { couriers->log_failure(std::move(failure)); }};
     node = std::make_unique<node::Node>(std::move(parts), config, std::move(recovered.state), history->position());
     recaller.attach(*node);
-    feed = std::make_unique<node::HistoryFeed>(*node, *log, *history);
+    feed = std::make_unique<node::HistoryFeed>(*node, *log, recent_texts, *history);
     maintenance = std::make_unique<node::Maintenance>(*node, *log, disk, clock, *history, config, paths.snapshots);
     released.notify(log->durable());
-    context = std::make_unique<Context>(Context{config, *node, *log, *history, *feed, released, clock, random, clock.now()});
+    context = std::make_unique<Context>(
+        Context{config, *node, *log, recent_texts, *history, *feed, released, clock, random, clock.now()});
     router = std::make_unique<Router>(*context);
 
     // Requests that come before the sequencer runs wait for it. The address must be known first: it stands in messages.
@@ -170,6 +169,7 @@ Result<int> run(const Config& given, const ServeOptions& options) {
     config.listen = fmt::format("{}:{}", host.find(':') == std::string::npos ? host : "[" + host + "]", port);
     if (config.console_url.empty()) config.console_url = "http://" + config.listen;
     std::thread sequencer([&] {
+        world::name_thread("sequencer");
         if (auto ended = node->run(); !ended.ok()) {
             // What is not durable was never promised; a restart recovers what was.
             spdlog::critical("stopped message=\"{}\"", ended.error().message);
@@ -179,18 +179,21 @@ Result<int> run(const Config& given, const ServeOptions& options) {
     });
     feed->start();
     maintenance->start();
-    spdlog::info("listening address=http://{} data={} position={} snapshot={} replayed_groups={} started_in_ms={} version={}", config.listen, config.data, log->durable(),
-                 recovered.snapshot, recovered.groups, std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count(), version);
+    spdlog::info("listening address=http://{} data={} position={} snapshot={} replayed_groups={} started_in_ms={} version={}",
+                 config.listen, config.data, log->durable(), recovered.snapshot, recovered.groups,
+                 std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count(),
+                 version);
     fmt::print("http://{}\n", config.listen);
     std::fflush(stdout);
 
     std::unique_ptr<DemoSender> demo;
     DemoOptions play;
-    // The first one's history ends with a failing pipeline, a stopped one, running ones and open incidents: something of everything at first sight.
-    // A later one must not repeat the ids of an earlier one.
+    // The first one's history ends with a failing pipeline, a stopped one, running ones and open incidents: something of
+    // everything at first sight. A later one must not repeat the ids of an earlier one.
     play.seed = log->opening().created ? 5 : static_cast<uint64_t>(clock.now());
     if (options.demo)
-        demo = std::make_unique<DemoSender>(play, clock, [&](const std::string& ndjson, size_t) { return submit_demo(*node, ndjson); });
+        demo = std::make_unique<DemoSender>(play, clock,
+                                            [&](const std::string& ndjson, size_t) { return submit_demo(*node, ndjson); });
 
     int signal_number = 0;
     sigwait(&ends, &signal_number);
@@ -217,7 +220,9 @@ int serve(const Config& config, const ServeOptions& options) {
     auto code = run(config, options);
     if (code.ok()) return *code;
     fmt::print(stderr, "waybill: {}\n", code.error().message);
-    return code.error().kind == ErrorKind::corrupt ? 5 : code.error().kind == ErrorKind::invalid || code.error().kind == ErrorKind::conflict ? 2 : 1;
+    return code.error().kind == ErrorKind::corrupt                                               ? 5
+           : code.error().kind == ErrorKind::invalid || code.error().kind == ErrorKind::conflict ? 2
+                                                                                                 : 1;
 }
 
 Result<void> rebuild(const Config& config, const std::function<void(uint64_t, uint64_t)>& progress) {
@@ -225,7 +230,9 @@ Result<void> rebuild(const Config& config, const std::function<void(uint64_t, ui
     world::RealDisk disk;
     TRY(const auto log, log::Log::open(disk, paths.log, log_options(config)));
     if (log->begin() > log::segment_header_bytes)
-        return conflict(fmt::format("retention has deleted the log before position {}: a rebuild would lose what the history still knows of it", log->begin()));
+        return conflict(fmt::format(
+            "retention has deleted the log before position {}: a rebuild would lose what the history still knows of it",
+            log->begin()));
     TRY_VOID(history::History::destroy(paths.history));
     TRY(const auto history, open_history(paths.history));
     TRY(node::Recovered recovered, node::recover(disk, paths.snapshots, *log, *history, progress));

@@ -188,9 +188,10 @@ bool NodeSim::start() {
         if (recovered.error().kind != ErrorKind::unavailable) broken("recovery fails: " + recovered.error().message);
         return false;
     }
+    recent_texts_ = std::make_unique<node::RecentTexts>();
     targets_ = std::make_unique<Targets>(*this);
     recalls_ = std::make_unique<Recalls>(*this);
-    node_ = std::make_unique<node::Node>(node::Node::Parts{*log_, clock_, node_random_, *targets_, *recalls_, [](const PipelineKey&) { return true; }, [](Position) {}, [] {}},
+    node_ = std::make_unique<node::Node>(node::Node::Parts{*log_, clock_, node_random_, *targets_, *recalls_, *recent_texts_, [](const PipelineKey&) { return true; }, [](Position) {}, [] {}},
                                          config_, std::move(recovered->state), history_->position());
     return true;
 }
@@ -298,7 +299,7 @@ void NodeSim::act() {
 // One move of what src/node/feed.cpp does on its thread.
 void NodeSim::feed() {
     if (batch_) {
-        if (!node::write_changes(*log_, *history_, *batch_).ok()) return;
+        if (!node::write_changes(*log_, *recent_texts_, *history_, *batch_).ok()) return;
         const bool last = left_ == 0;
         batch_.reset();
         if (!last) return;

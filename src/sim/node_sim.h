@@ -87,6 +87,7 @@ private:
     std::unique_ptr<history::History> history_;
     std::unique_ptr<Targets> targets_;
     std::unique_ptr<Recalls> recalls_;
+    std::unique_ptr<node::RecentTexts> recent_texts_;
     std::unique_ptr<node::Node> node_;
 
     // the sender
