@@ -14,6 +14,7 @@ class ConsoleTest(unittest.TestCase):
         with Waybill() as server:
             for seed, pipeline in enumerate(("orders", "billing", "web")):
                 server.post_events(Execution(pipeline, seed=seed).succeed())
+            server.post_events(Execution("orders", seed=8, account="444455556666").fail("Deploy", "Roll out"))
             server.post_events(Execution("payments", seed=9).fail("Build", "Compile", "exit status 2: undefined reference"))
             run = subprocess.run(["node", "test/browser.mjs", "--base-url", server.address], cwd=CONSOLE, stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

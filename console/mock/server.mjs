@@ -70,6 +70,7 @@ let position = 48_000;
 let accepted = 0;
 const startedAt = Date.now();
 
+const twin = 7;
 function makePipeline(index) {
     const service = services[index % services.length];
     const round = Math.floor(index / services.length);
@@ -78,7 +79,9 @@ function makePipeline(index) {
     const stages = long
         ? Array.from({ length: 14 }, (_, i) => [i === 0 ? 'Source' : i === 13 ? 'Production' : `Wave${String(i).padStart(2, '0')}`, i === 0 ? ['Checkout'] : ['Deploy', 'Bake']])
         : pick(shapes);
-    return { pipeline: name, account: '111122223333', region: pick(['eu-west-1', 'eu-west-1', 'us-east-1', 'ap-northeast-2']), stages, executions: [], openIncident: null };
+    const made = { pipeline: name, account: '111122223333', region: pick(['eu-west-1', 'eu-west-1', 'us-east-1', 'ap-northeast-2']), stages, executions: [], openIncident: null };
+    // Two accounts have a pipeline of the same name in the same region.
+    return index === twin ? { ...made, pipeline: pipelines[twin - 1].pipeline, region: pipelines[twin - 1].region, account: '444455556666' } : made;
 }
 
 // The events one execution would send, in true order. `fate` is where it fails (a stage index) or null.
@@ -172,7 +175,7 @@ function plan(execution, item, kind, topic, target, subject, status, now) {
         plannedTime: iso(now), nextAttemptTime: status === 'pending' ? iso(now + 20_000) : null, finishedTime: status === 'delivered' || status === 'dead' ? iso(now + 900) : null,
         attempts: status === 'dead' ? 8 : 1, possiblyTwice: rnd() < 0.05,
         lastError: status === 'dead' ? { code: 'smtp_550', text: '550 5.1.1 The email account that you tried to reach does not exist' } : null,
-        reason: status === 'dead' ? 'permanent_failure' : null, pipeline: execution.pipeline.pipeline, executionId: execution.id,
+        reason: status === 'dead' ? 'permanent_failure' : null, pipeline: execution.pipeline.pipeline, account: execution.pipeline.account, region: execution.pipeline.region, executionId: execution.id,
         stageName: e.stageName ?? null, attempt: e.attempt, subject, planned: now,
         message: kind === 'notify' ? { subject, body: `${execution.pipeline.pipeline} ${e.state.toLowerCase()} in ${execution.pipeline.region}\n\nExecution  ${execution.id}\nAttempt    ${e.attempt}\nCommit     ${execution.commit.id.slice(0, 7)}  ${execution.commit.message}\nAuthor     ${execution.author.name}\n${e.failure ? `\n${e.failure[0]}: ${e.failure[1]}\n` : ''}\nWhy you get this: policy.${topic} (owner of ${execution.pipeline.pipeline}).\n` } : null,
     };
@@ -434,7 +437,11 @@ async function answer(method, path, query, body) {
             liveExecutions: pipelines.filter((p) => p.executions[0].next < p.executions[0].arrivals.length).length, pendingDeliveries: [...deliveries.values()].filter((d) => d.status === 'pending').length,
             deadDeliveries: [...deliveries.values()].filter((d) => d.status === 'dead').length, openIncidents: [...incidents.values()].filter((i) => i.status === 'open').length, uptimeMs: Date.now() - startedAt, version: '0.1.0-mock', mailDirectory: null };
         case 'pipelines': {
-            if (sub === 'executions') { const p = need(pipelines.find((x) => x.pipeline === id), 'pipeline', id); return page(p.executions.map(executionRow), query, 'executions'); }
+            if (sub === 'executions') {
+                const those = pipelines.filter((x) => x.pipeline === id && ['account', 'region'].every((k) => !query.get(k) || x[k] === query.get(k)));
+                need(those[0], 'pipeline', id);
+                return page(those.flatMap((p) => p.executions).sort((a, b) => b.start - a.start).map(executionRow), query, 'executions');
+            }
             const words = (query.get('q') ?? '').toLowerCase();
             const list = pipelines.filter((p) => p.pipeline.includes(words)).map(row).filter((r) => !query.get('status') || r.status === query.get('status'));
             return { ...page(list, query, 'pipelines', 1000), total: list.length };
@@ -448,7 +455,7 @@ async function answer(method, path, query, body) {
         case 'incidents': {
             if (!id) {
                 const status = query.get('status') ?? 'all';
-                const list = [...incidents.values()].filter((i) => (status === 'all' || i.status === status) && (!query.get('pipeline') || i.pipeline === query.get('pipeline')))
+                const list = [...incidents.values()].filter((i) => (status === 'all' || i.status === status) && ['pipeline', 'account', 'region'].every((k) => !query.get(k) || i[k] === query.get(k)))
                     .sort((a, b) => (a.status === b.status ? b.opened - a.opened : a.status === 'open' ? -1 : 1));
                 return page(list.map(incidentRow), query, 'incidents');
             }
@@ -478,13 +485,13 @@ async function answer(method, path, query, body) {
         case 'search': {
             const q = (query.get('q') ?? '').toLowerCase();
             const results = [];
-            for (const p of pipelines) if (q && p.pipeline.includes(q)) { const r = row(p); results.push({ type: 'pipeline', pipeline: p.pipeline, executionId: null, incidentId: null, status: r.status, startTime: r.startTime, snippet: p.stages.map((s) => s[0]).join(' → ') }); }
+            for (const p of pipelines) if (q && p.pipeline.includes(q)) { const r = row(p); results.push({ type: 'pipeline', pipeline: p.pipeline, account: p.account, region: p.region, executionId: null, incidentId: null, status: r.status, startTime: r.startTime, snippet: p.stages.map((s) => s[0]).join(' → ') }); }
             for (const e of executions.values()) {
                 if (results.length >= 60 || !q) break;
                 const hit = [e.id, e.commit.id, e.commit.message, e.author.name].find((t) => t.toLowerCase().includes(q));
-                if (hit) results.push({ type: 'execution', pipeline: e.pipeline.pipeline, executionId: e.id, incidentId: null, ...(({ status, startTime }) => ({ status, startTime }))(bounds(e)), snippet: `${e.commit.id.slice(0, 7)} ${e.commit.message} (${e.author.name})` });
+                if (hit) results.push({ type: 'execution', pipeline: e.pipeline.pipeline, account: e.pipeline.account, region: e.pipeline.region, executionId: e.id, incidentId: null, ...(({ status, startTime }) => ({ status, startTime }))(bounds(e)), snippet: `${e.commit.id.slice(0, 7)} ${e.commit.message} (${e.author.name})` });
             }
-            for (const i of incidents.values()) if (q && results.length < 80 && (i.incidentId.includes(q) || i.pipeline.includes(q))) results.push({ type: 'incident', pipeline: i.pipeline, executionId: i.executions.at(-1).executionId, incidentId: i.incidentId, status: i.status, startTime: i.openedTime, snippet: `${i.executions.length} failed` });
+            for (const i of incidents.values()) if (q && results.length < 80 && (i.incidentId.includes(q) || i.pipeline.includes(q))) results.push({ type: 'incident', pipeline: i.pipeline, account: i.account, region: i.region, executionId: i.executions.at(-1).executionId, incidentId: i.incidentId, status: i.status, startTime: i.openedTime, snippet: `${i.executions.length} failed` });
             return { position, results };
         }
         case 'why': {

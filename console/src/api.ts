@@ -76,7 +76,7 @@ export type DeliveryStatus = 'pending' | 'held' | 'in_flight' | 'delivered' | 'd
 export interface Delivery {
     deliveryId: string; kind: 'notify' | 'retry'; topic: string; target: string; urgent: boolean; status: DeliveryStatus; key: string;
     plannedTime: Time; nextAttemptTime: Time; finishedTime: Time; attempts: number; possiblyTwice: boolean;
-    lastError: { code: string | null; text: string | null } | null; reason: string | null; pipeline: string; executionId: string;
+    lastError: { code: string | null; text: string | null } | null; reason: string | null; pipeline: string; account: string; region: string; executionId: string;
     stageName: string | null; attempt: number; subject: string | null;
     history?: { time: Time; outcome: 'ok' | 'retry' | 'dead' | 'unknown'; code: string | null; text: string | null }[];
     message?: { subject: string | null; body: string | null } | null;
@@ -85,7 +85,7 @@ export interface Delivery {
 export interface LoggedEvent { position: number; receivedTime: Time; duplicate: boolean; event: Record<string, unknown> }
 
 export interface SearchResult {
-    type: 'execution' | 'pipeline' | 'incident'; pipeline: string; executionId: string | null; incidentId: string | null;
+    type: 'execution' | 'pipeline' | 'incident'; pipeline: string; account: string; region: string; executionId: string | null; incidentId: string | null;
     status: string | null; startTime: Time; snippet: string | null;
 }
 

@@ -5,6 +5,17 @@ import type { Action, Execution, ExecutionEvent, PipelineRow, Stage, Status } fr
 // Account and region belong to a pipeline's identity: two accounts may both have a "deploy".
 export const rowKey = (row: { account: string; region: string; pipeline: string }) => `${row.account}/${row.region}/${row.pipeline}`;
 
+// What a list shows of a pipeline where there is no doubt: its name and region.
+export const samePlace = (row: { region: string; pipeline: string }) => `${row.region}/${row.pipeline}`;
+
+// The names and regions that several accounts have: there the account must be shown, too.
+export function shared(rows: Iterable<{ region: string; pipeline: string }>): Set<string> {
+    const once = new Set<string>();
+    const twice = new Set<string>();
+    for (const row of rows) (once.has(samePlace(row)) ? twice : once).add(samePlace(row));
+    return twice;
+}
+
 export type Group = 'failing' | 'running' | 'ok' | 'other';
 
 export function groupOf(status: Status | null): Group {

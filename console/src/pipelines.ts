@@ -3,7 +3,7 @@
 import { batch, computed, signal, type Signal } from '@preact/signals';
 import { ApiError, get, url, type PipelineRow } from './api.js';
 import { openStream, position } from './live.js';
-import { attentionRank, byAttention, byName, groupOf, passes, rowKey, wordsOf, type Group } from './logic.js';
+import { attentionRank, byAttention, byName, groupOf, passes, rowKey, shared, wordsOf, type Group } from './logic.js';
 
 export const rows = new Map<string, Signal<PipelineRow>>();
 const shape = signal(0);                       // moves when the order or the counts may have changed
@@ -20,6 +20,14 @@ export const counts = computed(() => {
     const result: Record<Group, number> & { total: number } = { failing: 0, running: 0, ok: 0, other: 0, total: rows.size };
     for (const row of rows.values()) result[groupOf(row.peek().status)] += 1;
     return result;
+});
+
+function* everyRow(): Iterable<PipelineRow> {
+    for (const row of rows.values()) yield row.peek();
+}
+export const sharedPlaces = computed<Set<string>>(() => {
+    shape.value;
+    return shared(everyRow());
 });
 
 let lastOrder: Signal<PipelineRow>[] = [];

@@ -76,7 +76,8 @@ export function match(pattern: string, path: string): Record<string, string> | n
 }
 
 export const link = {
-    pipeline: (name: string) => `/pipelines/${encodeURIComponent(name)}`,
+    pipeline: ({ pipeline, account, region }: { pipeline: string; account: string; region: string }) =>
+        `/pipelines/${encodeURIComponent(pipeline)}?${new URLSearchParams({ account, region })}`,
     execution: (id: string, tab?: string) => `/executions/${encodeURIComponent(id)}${tab ? `?tab=${tab}` : ''}`,
     incident: (id: string) => `/incidents/${encodeURIComponent(id)}`,
     delivery: (id: string) => `/deliveries/${encodeURIComponent(id)}`,

@@ -238,6 +238,34 @@ check('a pipeline, its durations and its executions', async (page) => {
     await shot(page, 'pipeline');
 });
 
+check('pipelines of one name in two accounts are told apart', async (page) => {
+    const ask = async (path) => (await fetch(`${base}/api/v1${path}`)).json();
+    const key = (p) => `${p.account}/${p.region}/${p.pipeline}`;
+    const { pipelines } = await ask('/pipelines?limit=1000');
+    const name = pipelines.find((p) => pipelines.some((q) => q !== p && q.pipeline === p.pipeline && q.region === p.region))?.pipeline;
+    assert.ok(name, 'there is such a pair');
+    const same = pipelines.filter((p) => p.pipeline === name);
+    const rows = page.locator(`[data-pipeline="${name}"]`);
+    await page.goto(`${base}/?q=${name}`);
+    await page.waitForSelector(`[data-pipeline="${name}"]`);
+    const shown = await rows.locator('.row-region').allTextContents();
+    for (const p of same) assert.ok(shown.includes(`${p.region} · ${p.account}`), `the overview shows the account: ${shown}`);
+    await page.goto(`${base}/pipelines/${name}`);
+    await page.waitForSelector('li[data-place]');
+    assert.deepEqual((await page.$$eval('li[data-place]', (all) => all.map((e) => e.dataset.place))).sort(), same.map(key).sort());
+    await shot(page, 'pipeline-places');
+    for (const p of same) {
+        await page.goto(`${base}/pipelines/${name}`);
+        await page.click(`li[data-place="${key(p)}"] a`);
+        await page.waitForSelector('.line a[href^="/executions/"]');
+        const mine = (await ask(`/pipelines/${name}/executions?account=${p.account}&region=${p.region}&limit=50`)).executions.map((e) => `/executions/${e.executionId}`);
+        for (const href of await page.$$eval('.line a[href^="/executions/"]', (all) => all.map((e) => e.getAttribute('href')))) assert.ok(mine.includes(href), `${href} is an execution of ${key(p)}`);
+        assert.match(await page.textContent('.sub'), new RegExp(p.account));
+        assert.deepEqual((await page.$$eval('a[data-place]', (all) => all.map((e) => e.dataset.place))).sort(), same.filter((q) => q !== p).map(key).sort());
+    }
+    await shot(page, 'pipeline-one-of-two');
+}, { real: true });
+
 check('incidents, and the page of one', async (page) => {
     await page.goto(`${base}/incidents`);
     await page.waitForSelector('[data-incident]');

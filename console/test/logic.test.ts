@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Action, Execution, ExecutionEvent, PipelineRow, Stage } from '../src/api.js';
-import { attentionRank, brief, byAttention, byName, commitId, failingAction, groupActions, lanes, links, passes, safeUrl, shortId, ticks, visibleRange, wordsOf } from '../src/logic.js';
+import { attentionRank, brief, byAttention, byName, commitId, failingAction, groupActions, lanes, links, passes, safeUrl, shared, shortId, ticks, visibleRange, wordsOf } from '../src/logic.js';
 import { letterOf } from '../src/keyboard.js';
 import { match } from '../src/router.js';
 import { pickLanguage } from '../src/preferences.js';
@@ -23,6 +23,12 @@ const execution = (stages: Stage[], over: Partial<Execution> = {}): Execution =>
 });
 const event = (position: number, arrival: number, order: number): ExecutionEvent => ({
     position, eventId: String(position), receivedTime: null, time: null, scope: 'stage', stageName: 'S', actionName: null, actionExecutionId: null, state: 'STARTED', attempt: 1, arrival, order, outcome: 'accepted', text: null,
+});
+
+test('the account is shown where a name and a region are not enough', () => {
+    const rows = [row({}), row({ account: '2' }), row({ region: 'us-east-1' }), row({ pipeline: 'q' }), row({ account: '3' })];
+    assert.deepEqual([...shared(rows)], ['eu-west-1/p']);
+    assert.deepEqual([...shared(rows.slice(1, 4))], []);
 });
 
 test('what fails comes first, then what runs again after a failure', () => {

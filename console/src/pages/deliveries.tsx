@@ -143,7 +143,7 @@ export function DeliveryPage({ id }: { id: string }) {
                 <div class="callout bad"><Icon name="incident" /><div><p class="callout-title">{t('deliveries.status.dead')}{d.reason && <>: <code>{d.reason}</code></>}</p>{d.lastError && <p>{d.lastError.code && <code>{d.lastError.code}</code>} {d.lastError.text}</p>}</div></div>
             )}
             <Facts rows={[
-                [t('deliveries.target'), d.target], [t('deliveries.topic'), d.topic], [t('pipeline.kind'), <a href={link.pipeline(d.pipeline)}>{d.pipeline}</a>],
+                [t('deliveries.target'), d.target], [t('deliveries.topic'), d.topic], [t('pipeline.kind'), <a href={link.pipeline(d)}>{d.pipeline}</a>],
                 [t('execution.kind'), <a class="mono" href={link.execution(d.executionId)}>{shortId(d.executionId)}</a>], [t('deliveries.planned'), <At time={d.plannedTime} />],
                 [t('deliveries.next'), d.nextAttemptTime ? <At time={d.nextAttemptTime} /> : null], [t('deliveries.finished'), d.finishedTime ? <At time={d.finishedTime} /> : null],
                 [t('deliveries.attempts'), <span class="num">{d.attempts}</span>], [t('deliveries.urgent'), d.urgent ? <Icon name="check" /> : null],

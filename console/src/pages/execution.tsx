@@ -40,7 +40,7 @@ export function ExecutionPage({ id }: { id: string }) {
                 <p class="sub">
                     <span class="mono">{e.executionId}</span><Copy text={e.executionId} />
                     {e.attempt > 1 && <span class="tag"><Icon name="again" />{t('execution.attempt.n', { n: e.attempt })}</span>}
-                    <a href={link.pipeline(e.pipeline)}>{t('pipeline.all')}</a>
+                    <a href={link.pipeline(e)}>{t('pipeline.all')}</a>
                 </p>
             </PageHead>
             {failing && (

@@ -48,14 +48,15 @@ function useIncidentStream(reload: () => void): void {
 export function IncidentsPage() {
     const wanted = location.value.query.get('status');
     const status = wanted === 'open' || wanted === 'resolved' ? wanted : 'all';
-    const pipeline = location.value.query.get('pipeline');
+    const { query: asked } = location.value;
+    const [pipeline, account, region] = ['pipeline', 'account', 'region'].map((key) => asked.get(key));
     useTitle(t('incidents.title'));
-    const query = useQuery<{ incidents: Incident[] }>(url('/api/v1/incidents', { status, pipeline, limit: 200 }));
+    const query = useQuery<{ incidents: Incident[] }>(url('/api/v1/incidents', { status, pipeline, account, region, limit: 200 }));
     useIncidentStream(query.reload);
     const { data, error } = query;
     return (
         <div class="page">
-            <PageHead title={t('incidents.title')} {...(pipeline ? { back: { href: link.pipeline(pipeline), text: pipeline } } : {})}>{null}</PageHead>
+            <PageHead title={t('incidents.title')} {...(pipeline ? { back: { href: account && region ? link.pipeline({ pipeline, account, region }) : `/pipelines/${encodeURIComponent(pipeline)}`, text: pipeline } } : {})}>{null}</PageHead>
             <div class="toolbar">
                 <Choice label={t('incidents.filter')} value={status} options={[['all', t('incidents.all')], ['open', t('incidents.open')], ['resolved', t('incidents.resolved')]]}
                     onChange={(v) => setQuery({ status: v === 'all' ? null : v })} />
@@ -94,7 +95,7 @@ export function IncidentPage({ id }: { id: string }) {
             <Facts rows={[
                 [t('incidents.opened'), <At time={i.openedTime} />], [t('incidents.resolved'), i.resolvedTime ? <At time={i.resolvedTime} /> : null],
                 [t('incidents.resolvedBy'), i.resolvedBy ? <a class="mono" href={link.execution(i.resolvedBy)}>{shortId(i.resolvedBy)}</a> : null],
-                [t('execution.account'), <span class="mono">{i.account}</span>], [t('execution.region'), i.region], [t('pipeline.kind'), <a href={link.pipeline(i.pipeline)}>{i.pipeline}</a>],
+                [t('execution.account'), <span class="mono">{i.account}</span>], [t('execution.region'), i.region], [t('pipeline.kind'), <a href={link.pipeline(i)}>{i.pipeline}</a>],
             ]} />
             <Section id="failed" title={t('incidents.failed')}>
                 <ul class="rows framed">

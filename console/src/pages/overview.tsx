@@ -1,12 +1,12 @@
 // What fails first, and everything else, live. Rows are signals (see pipelines.ts): an event repaints one row.
-import type { Signal } from '@preact/signals';
+import { useComputed, type Signal } from '@preact/signals';
 import { memo } from './memo.js';
 import { useEffect, useRef } from 'preact/hooks';
 import { url, type Incident, type PipelineRow } from '../api.js';
 import { number, t, tn } from '../i18n.js';
 import { health, rate } from '../live.js';
-import { rowKey, shortId, type Group } from '../logic.js';
-import { counts, failure, follow, group, held, loaded, openIncidents, ordered, sort, text } from '../pipelines.js';
+import { rowKey, samePlace, shortId, type Group } from '../logic.js';
+import { counts, failure, follow, group, held, loaded, openIncidents, ordered, sharedPlaces, sort, text } from '../pipelines.js';
 import { link, location, setQuery } from '../router.js';
 import { Ago, Choice, Empty, Failure, FilterInput, Gaps, Icon, PageHead, Skeleton, StageChain, StatusIcon, useMedia, useQuery, useThrottled, useTitle, VirtualList } from '../ui.js';
 import { IncidentRow } from './incidents.js';
@@ -154,6 +154,7 @@ function List() {
 
 const Row = memo(function Row({ row }: { row: Signal<PipelineRow> }) {
     const value = row.value;
+    const shared = useComputed(() => sharedPlaces.value.has(samePlace(row.value)));
     const element = useRef<HTMLDivElement>(null);
     const before = useRef(value);
     useEffect(() => {
@@ -167,15 +168,15 @@ const Row = memo(function Row({ row }: { row: Signal<PipelineRow> }) {
         <div ref={element} class={`row s-${value.status ?? 'none'}`} data-pipeline={value.pipeline} data-status={value.status ?? 'none'}>
             <StatusIcon status={value.status} />
             <span class="row-name">
-                <a class="row-link" data-nav href={value.executionId ? link.execution(value.executionId) : link.pipeline(value.pipeline)} title={`${value.pipeline} · ${value.account} · ${value.region}`}>{value.pipeline}</a>
-                <span class="row-region">{value.region}</span>
+                <a class="row-link" data-nav href={value.executionId ? link.execution(value.executionId) : link.pipeline(value)} title={`${value.pipeline} · ${value.account} · ${value.region}`}>{value.pipeline}</a>
+                <span class="row-region">{shared.value ? `${value.region} · ${value.account}` : value.region}</span>
             </span>
             <StageChain stages={value.stages} />
             <span class="row-marks">
                 <Gaps count={value.gaps} />
                 {value.openIncident && <a class="incident-mark" href={link.incident(value.openIncident)} title={t('overview.incident')}><Icon name="incident" /><span class="sr">{t('overview.incident')}</span></a>}
             </span>
-            <a class="row-id mono" href={link.pipeline(value.pipeline)} title={`${t('pipeline.executions')}: ${number(value.executions)}`} tabIndex={-1}>{shortId(value.executionId)}</a>
+            <a class="row-id mono" href={link.pipeline(value)} title={`${t('pipeline.executions')}: ${number(value.executions)}`} tabIndex={-1}>{shortId(value.executionId)}</a>
             <span class="row-time"><Ago time={value.lastUpdateTime} /></span>
         </div>
     );

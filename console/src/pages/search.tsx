@@ -8,7 +8,7 @@ import { Ago, Empty, Failure, Icon, PageHead, Skeleton, StatusIcon, useQuery, us
 function where(result: SearchResult): string {
     if (result.type === 'incident' && result.incidentId) return link.incident(result.incidentId);
     if (result.type === 'execution' && result.executionId) return link.execution(result.executionId);
-    return link.pipeline(result.pipeline);
+    return link.pipeline(result);
 }
 
 export function SearchPage() {
@@ -28,7 +28,7 @@ export function SearchPage() {
                             <li class="line search-line" key={`${r.type}/${r.executionId ?? r.incidentId ?? r.pipeline}/${i}`}>
                                 {r.type === 'incident' ? <span class={`line-icon ${r.status === 'open' ? 's-Failed' : 's-Succeeded'}`}><Icon name="incident" /></span> : <StatusIcon status={r.status} />}
                                 <span class="line-kind">{t(r.type === 'incident' ? 'incidents.kind' : r.type === 'execution' ? 'execution.kind' : 'pipeline.kind')}</span>
-                                <span class="line-main"><a class="row-link" data-nav href={where(r)}>{r.pipeline}</a><span class="dim">{r.snippet}</span></span>
+                                <span class="line-main"><a class="row-link" data-nav href={where(r)}>{r.pipeline}</a><span class="dim">{r.type === 'pipeline' ? `${r.account} · ${r.region}${r.snippet ? ` · ${r.snippet}` : ''}` : r.snippet}</span></span>
                                 <span class="line-id mono">{r.type === 'incident' ? r.incidentId : shortId(r.executionId)}</span>
                                 <span class="line-time"><Ago time={r.startTime} /></span>
                             </li>
