@@ -1,6 +1,7 @@
 #include "bus/json_path.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/assert.h"
 
@@ -149,6 +150,43 @@ std::string decode_json_string(std::string_view quoted) {
         }
     }
     return out;
+}
+
+std::optional<std::vector<std::pair<std::string, std::string_view>>> json_members(std::string_view json) {
+    Cursor at{json.data(), json.data() + json.size()};
+    std::vector<std::pair<std::string, std::string_view>> members;
+    at.space();
+    if (!at.take('{')) return {};
+    at.space();
+    bool ended = at.take('}');
+    while (!ended) {
+        const char* key = at.p;
+        if (!at.string()) return {};
+        std::string name = decode_json_string({key, static_cast<size_t>(at.p - key)});
+        at.space();
+        if (!at.take(':')) return {};
+        at.space();
+        const char* value = at.p;
+        if (!at.value()) return {};
+        members.emplace_back(std::move(name), std::string_view(value, static_cast<size_t>(at.p - value)));
+        at.space();
+        ended = at.take('}');
+        if (!ended && !at.take(',')) return {};
+        at.space();
+    }
+    if (at.more()) return {};
+    // Sorted by name, so that members of one name lie together; then back into the order they came in.
+    std::vector<size_t> order(members.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::ranges::sort(order, [&](size_t a, size_t b) { return std::tie(members[a].first, a) < std::tie(members[b].first, b); });
+    std::vector<size_t> kept;
+    for (size_t i = 0; i < order.size(); ++i)
+        if (i + 1 == order.size() || members[order[i]].first != members[order[i + 1]].first) kept.push_back(order[i]);
+    if (kept.size() == members.size()) return members;
+    std::ranges::sort(kept);
+    std::vector<std::pair<std::string, std::string_view>> last;
+    for (const size_t i : kept) last.push_back(std::move(members[i]));
+    return last;
 }
 
 std::optional<JsonPath> JsonPath::parse(std::string_view text) {

@@ -1,10 +1,10 @@
-// The JSONPath that EventBridge takes in InputPath, InputPathsMap and dynamic HttpParameters: `$`, `.name`, `[0]`, `.*` and `[*]`.
-// Quoted brackets are refused as AWS refuses them ("InputPath for target X is invalid."), and so are slices, filters, `..` and
-// negative indexes. EventBridge User Guide, "Amazon EventBridge input transformation".
+// The JSONPath that EventBridge takes in InputPath, InputPathsMap and dynamic HttpParameters: `$`, `.name`, `[0]`, `.*` and
+// `[*]`. Quoted brackets are refused as AWS refuses them ("InputPath for target X is invalid."), and so are slices, filters, `..`
+// and negative indexes. EventBridge User Guide, "Amazon EventBridge input transformation".
 //
-// A JsonPathSet finds many paths in one walk over a JSON text, without a tree of values: what it finds are slices of that text, so a
-// number keeps every byte. Where an object names a member twice the last one counts. The text must be valid JSON (the door has
-// seen to that); a text that is none is answered with false or with wrong slices, never with a read outside it.
+// A JsonPathSet finds many paths in one walk over a JSON text, without a tree of values: what it finds are slices of that text,
+// so a number keeps every byte. Where an object names a member twice the last one counts. The text must be valid JSON (the door
+// has seen to that); a text that is none is answered with false or with wrong slices, never with a read outside it.
 //
 // Value types; const members may be called from any thread. Nothing here throws.
 #pragma once
@@ -63,10 +63,10 @@ private:
     struct Node {
         std::vector<std::pair<std::string, size_t>> names;  // sorted by name once built
         std::vector<std::pair<size_t, size_t>> indexes;
-        size_t wildcard = 0;              // 0, the root, stands for none
-        std::vector<size_t> ends;         // paths that end here
-        std::vector<size_t> below;        // paths that end here or deeper
-        std::vector<size_t> many_below;   // those of them that collect arrays
+        size_t wildcard = 0;             // 0, the root, stands for none
+        std::vector<size_t> ends;        // paths that end here
+        std::vector<size_t> below;       // paths that end here or deeper
+        std::vector<size_t> many_below;  // those of them that collect arrays
     };
     struct Walk;
 
@@ -75,6 +75,10 @@ private:
     std::vector<Node> nodes_;
     std::vector<bool> many_;
 };
+
+// The members of a JSON object in order, their names as they read and their values as slices; of a name that comes twice only the
+// last. Nothing: not an object. What stands inside the values is not looked at.
+std::optional<std::vector<std::pair<std::string, std::string_view>>> json_members(std::string_view json);
 
 // The text of a JSON string given with its quotes; a lone surrogate becomes U+FFFD.
 std::string decode_json_string(std::string_view quoted);
