@@ -89,7 +89,8 @@ bool is_json(std::string_view text) {
     return parser.parse(text.data(), text.size(), true).get(root) == simdjson::SUCCESS;
 }
 
-// A template must be JSON once its placeholders are filled; of lines in quotes only the first is looked at, as AWS reads one value.
+// A template must be JSON once its placeholders are filled; of lines in quotes only the first is looked at, as AWS reads one
+// value.
 bool could_be_json(std::string_view text, const std::vector<Placeholder>& placeholders) {
     std::string filled;
     size_t from = 0;
@@ -110,7 +111,8 @@ bool could_be_json(std::string_view text, const std::vector<Placeholder>& placeh
 }
 
 Error constraint(std::string_view value, std::string_view member, std::string_view name, std::string_view rule) {
-    return invalid(fmt::format("1 validation error detected: Value '{}' at '{}.{}' failed to satisfy constraint: {}", value, member, name, rule));
+    return invalid(fmt::format("1 validation error detected: Value '{}' at '{}.{}' failed to satisfy constraint: {}", value,
+                               member, name, rule));
 }
 
 Result<void> check_transformer(const InputTransformer& transformer, std::string_view target_id, std::string_view member) {
@@ -118,8 +120,9 @@ Result<void> check_transformer(const InputTransformer& transformer, std::string_
     const size_t length = characters(text);
     if (length == 0 || length > input_template_characters)
         return constraint(text, member, "inputTransformer.inputTemplate",
-                          length == 0 ? "Member must have length greater than or equal to 1"
-                                      : fmt::format("Member must have length less than or equal to {}", input_template_characters));
+                          length == 0
+                              ? "Member must have length greater than or equal to 1"
+                              : fmt::format("Member must have length less than or equal to {}", input_template_characters));
     if (transformer.paths_map.size() > input_paths)
         return constraint(fmt::format("{} entries", transformer.paths_map.size()), member, "inputTransformer.inputPathsMap",
                           fmt::format("Member must have length less than or equal to {}", input_paths));
@@ -127,9 +130,10 @@ Result<void> check_transformer(const InputTransformer& transformer, std::string_
         const bool well_formed = !name.empty() && name.size() <= input_variable_characters &&
                                  std::ranges::all_of(name, [](char c) { return variable_character(c) && c != '.'; });
         if (!well_formed)
-            return constraint(name, member, "inputTransformer.inputPathsMap",
-                              "Map keys must satisfy constraint: [Member must have length less than or equal to 256, Member must have "
-                              "length greater than or equal to 1, Member must satisfy regular expression pattern: [A-Za-z0-9\\_\\-]+]");
+            return constraint(
+                name, member, "inputTransformer.inputPathsMap",
+                "Map keys must satisfy constraint: [Member must have length less than or equal to 256, Member must have "
+                "length greater than or equal to 1, Member must satisfy regular expression pattern: [A-Za-z0-9\\_\\-]+]");
         if (characters(path) > json_path_bytes)
             return constraint(path, member, "inputTransformer.inputPathsMap",
                               "Map values must satisfy constraint: [Member must have length less than or equal to 256]");
@@ -138,16 +142,19 @@ Result<void> check_transformer(const InputTransformer& transformer, std::string_
     const auto placeholders = placeholders_of(text);
     for (const Placeholder& p : placeholders) {
         if (p.name == event_json_variable && !is_json_template(text))
-            return invalid(fmt::format("InputTemplate for target {} contains placeholder {} valid only for JSON template.", target_id, p.name));
+            return invalid(fmt::format("InputTemplate for target {} contains placeholder {} valid only for JSON template.",
+                                       target_id, p.name));
         const bool known = p.name == rule_arn_variable || p.name == rule_name_variable || p.name == ingestion_time_variable ||
                            p.name == event_variable || p.name == event_json_variable ||
                            std::ranges::any_of(transformer.paths_map, [&](const auto& entry) { return entry.first == p.name; });
-        if (!known) return invalid(fmt::format("InputTemplate for target {} contains invalid placeholder {}.", target_id, p.name));
+        if (!known)
+            return invalid(fmt::format("InputTemplate for target {} contains invalid placeholder {}.", target_id, p.name));
     }
     if (!could_be_json(text, placeholders))
-        return invalid(fmt::format("Invalid InputTemplate for target {} : it is not JSON once its placeholders are filled; text stands in "
-                                   "double quotes, one line in each pair.",
-                                   target_id));
+        return invalid(
+            fmt::format("Invalid InputTemplate for target {} : it is not JSON once its placeholders are filled; text stands in "
+                        "double quotes, one line in each pair.",
+                        target_id));
     return {};
 }
 
@@ -248,12 +255,14 @@ bool CompiledInput::Plan::append(Output& out, const Part& part, std::string_view
 
 Result<void> check(const TargetInput& input, std::string_view target_id, std::string_view member) {
     if (input.input && characters(*input.input) > input_characters)
-        return constraint(*input.input, member, "input", fmt::format("Member must have length less than or equal to {}", input_characters));
+        return constraint(*input.input, member, "input",
+                          fmt::format("Member must have length less than or equal to {}", input_characters));
     if (input.input_path && characters(*input.input_path) > json_path_bytes)
         return constraint(*input.input_path, member, "inputPath",
                           fmt::format("Member must have length less than or equal to {}", json_path_bytes));
     if (input.input.has_value() + input.input_path.has_value() + input.transformer.has_value() > 1)
-        return invalid(fmt::format("Only one of Input, InputPath, or InputTransformer must be provided for target {}.", target_id));
+        return invalid(
+            fmt::format("Only one of Input, InputPath, or InputTransformer must be provided for target {}.", target_id));
     if (input.input && !is_json(*input.input)) return invalid(fmt::format("JSON syntax error in input for target {}", target_id));
     if (input.input_path && !JsonPath::parse(*input.input_path))
         return invalid(fmt::format("InputPath for target {} is invalid.", target_id));
@@ -302,7 +311,8 @@ Result<CompiledInput> CompiledInput::compile(const TargetInput& input, std::stri
             uses_event = true;
         } else if (p.name == event_json_variable) {
             part.source = Source::event_json;
-        } else if (auto known = std::ranges::find(numbered, p.name, &std::pair<std::string_view, size_t>::first); known != numbered.end()) {
+        } else if (auto known = std::ranges::find(numbered, p.name, &std::pair<std::string_view, size_t>::first);
+                   known != numbered.end()) {
             part.path = known->second;
         } else {
             // Of a variable that is named twice the last entry counts, as in any JSON object.
@@ -336,7 +346,8 @@ Result<std::string> CompiledInput::render(std::string_view event_json, const Ren
             return invalid(fmt::format("the input made from the template is larger than {} bytes", rendered_bytes));
     std::string text = out.take();
     if (plan_->json_template && !is_json(text))
-        return invalid("the input made from the template is not valid JSON: a text between quotes held a quote, a line break or an object");
+        return invalid(
+            "the input made from the template is not valid JSON: a text between quotes held a quote, a line break or an object");
     return text;
 }
 

@@ -1,10 +1,10 @@
 // What a target of a rule is sent: the event, a constant, a part of the event, or a text made of parts of it (PutTargets: Input,
-// InputPath, InputTransformer). It follows what AWS was seen to do, byte for byte where that is known; docs/input-transformer.md says
-// what was seen, and where nothing was seen what is done here.
+// InputPath, InputTransformer). It follows what AWS was seen to do, byte for byte where that is known; docs/input-transformer.md
+// says what was seen, and where nothing was seen what is done here.
 //
-// A CompiledInput is made once, when a target is put, and renders any number of events: one walk over the event, one pass over the
-// template, no tree of values, so that 1.0 stays 1.0. It is a value; render() is const and may be called from any thread. Nothing
-// here does I/O, reads a clock or throws, and a result never grows beyond rendered_bytes.
+// A CompiledInput is made once, when a target is put, and renders any number of events: one walk over the event, one pass over
+// the template, no tree of values, so that 1.0 stays 1.0. It is a value; render() is const and may be called from any thread.
+// Nothing here does I/O, reads a clock or throws, and a result never grows beyond rendered_bytes.
 #pragma once
 
 #include <memory>
@@ -24,8 +24,8 @@ constexpr size_t input_characters = 8192;           // of Input; EventBridge: Ta
 constexpr size_t input_template_characters = 8192;  // of InputTemplate; EventBridge: TransformerInput 8192
 constexpr size_t input_paths = 100;                 // entries of InputPathsMap; EventBridge: 100
 constexpr size_t input_variable_characters = 256;   // of a variable's name; EventBridge: 256
-// Of what a target is sent: as much as the largest event, so that what comes in goes out. A template may name a large value often;
-// this keeps 8 KiB of template from becoming hundreds of megabytes.
+// Of what a target is sent: as much as the largest event, so that what comes in goes out. A template may name a large value
+// often; this keeps 8 KiB of template from becoming hundreds of megabytes.
 constexpr size_t rendered_bytes = limits::event_bytes;
 
 struct InputTransformer {
@@ -37,8 +37,8 @@ struct InputTransformer {
 struct TargetInput {
     std::optional<std::string> input, input_path;
     std::optional<InputTransformer> transformer;
-    // Not AWS's: what is put between quotes is escaped as JSON, so that a commit message with a quote or a line break in it cannot
-    // spoil the result.
+    // Not AWS's: what is put between quotes is escaped as JSON, so that a commit message with a quote or a line break in it
+    // cannot spoil the result.
     bool escape_text = false;
     bool operator==(const TargetInput&) const = default;
 };

@@ -1,7 +1,7 @@
-// Arbitrary templates and paths over arbitrary events. Nothing crashes; what is accepted renders or gives a reason; the result of a
-// template that is an object is JSON; with escape_text a template that is accepted always renders over an event that is JSON. The
-// input is cut at zero bytes: template, event, then paths, whose variables are a, b, c … It cannot generate templates near 8192
-// characters or results near the bound (the fuzzer's own limit on inputs).
+// Arbitrary templates and paths over arbitrary events. Nothing crashes; what is accepted renders or gives a reason; the result of
+// a template that is an object is JSON; with escape_text a template that is accepted always renders over an event that is JSON.
+// The input is cut at zero bytes: template, event, then paths, whose variables are a, b, c … It cannot generate templates near
+// 8192 characters or results near the bound (the fuzzer's own limit on inputs).
 #include <simdjson.h>
 
 #include <cstdint>
@@ -56,8 +56,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string_view event = next();
     const bool event_is_json = is_json(event);
     InputTransformer transformer{{}, text};
-    for (char name = 'a'; name <= 'f' && !rest.empty(); ++name) transformer.paths_map.emplace_back(std::string(1, name), std::string(next()));
-    for (const auto& [name, path] : transformer.paths_map) check_one({.input = {}, .input_path = path, .transformer = {}}, event, event_is_json);
+    for (char name = 'a'; name <= 'f' && !rest.empty(); ++name)
+        transformer.paths_map.emplace_back(std::string(1, name), std::string(next()));
+    for (const auto& [name, path] : transformer.paths_map)
+        check_one({.input = {}, .input_path = path, .transformer = {}}, event, event_is_json);
     check_one({.input = text, .input_path = {}, .transformer = {}}, event, event_is_json);
     TargetInput input{.input = {}, .input_path = {}, .transformer = std::move(transformer)};
     check_one(input, event, event_is_json);

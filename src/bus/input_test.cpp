@@ -79,28 +79,36 @@ TEST(Input, OnlyOneWayAtATime) {
 TEST(Input, WhatAwsRefusesIsRefusedInItsWords) {
     EXPECT_EQ(refusal({.input = "word", .input_path = {}, .transformer = {}}), "JSON syntax error in input for target t1");
     EXPECT_EQ(refusal({.input = "", .input_path = {}, .transformer = {}}), "JSON syntax error in input for target t1");
-    for (std::string bad : {"detail", "", "$.detail['key']", "$.a[1:2]", "$..a", "$.a[?(@.b)]", "$.a[-1]", "$.", "$.a.", "$a", "$.a[]", "$.a b"})
+    for (std::string bad :
+         {"detail", "", "$.detail['key']", "$.a[1:2]", "$..a", "$.a[?(@.b)]", "$.a[-1]", "$.", "$.a.", "$a", "$.a[]", "$.a b"})
         EXPECT_EQ(refusal(path(bad)), "InputPath for target t1 is invalid.") << bad;
     EXPECT_EQ(refusal(transformer(R"("<bad>")", {{"bad", "detail"}})), "InputPath for target t1 is invalid.");
     EXPECT_EQ(refusal(transformer(R"("Event of <detail-type> type, with not defined key <notdefinedkey>")")),
               "InputTemplate for target t1 contains invalid placeholder notdefinedkey.");
     for (std::string text : {R"([<aws.events.event.json>])", R"("all: <aws.events.event.json>")"})
-        EXPECT_EQ(refusal(transformer(text)), "InputTemplate for target t1 contains placeholder aws.events.event.json valid only for JSON template.");
-    for (std::string text : {"<command> is text", R"({"a": <command>)", R"({<command>: 1})", R"({"a": <command>-<userId>})", R"("open)", "[1,"})
-        EXPECT_TRUE(refusal(transformer(text)).starts_with("Invalid InputTemplate for target t1 : ")) << text << refusal(transformer(text));
+        EXPECT_EQ(refusal(transformer(text)),
+                  "InputTemplate for target t1 contains placeholder aws.events.event.json valid only for JSON template.");
+    for (std::string text :
+         {"<command> is text", R"({"a": <command>)", R"({<command>: 1})", R"({"a": <command>-<userId>})", R"("open)", "[1,"})
+        EXPECT_TRUE(refusal(transformer(text)).starts_with("Invalid InputTemplate for target t1 : "))
+            << text << refusal(transformer(text));
 }
 
 TEST(Input, LimitsAreAwss) {
     auto of_length = [](size_t n) { return "\"" + std::string(n - 2, 'x') + "\""; };
     EXPECT_EQ(refusal({.input = of_length(8192), .input_path = {}, .transformer = {}}), "accepted");
-    EXPECT_TRUE(refusal({.input = of_length(8193), .input_path = {}, .transformer = {}}).starts_with("1 validation error detected: "));
+    EXPECT_TRUE(
+        refusal({.input = of_length(8193), .input_path = {}, .transformer = {}}).starts_with("1 validation error detected: "));
     EXPECT_EQ(refusal(path("$." + std::string(254, 'a'))), "accepted");
-    EXPECT_TRUE(refusal(path("$." + std::string(255, 'a'))).ends_with("at 'targets.1.member.inputPath' failed to satisfy constraint: Member must have length less than or equal to 256"));
+    EXPECT_TRUE(refusal(path("$." + std::string(255, 'a')))
+                    .ends_with("at 'targets.1.member.inputPath' failed to satisfy constraint: Member must have length less than "
+                               "or equal to 256"));
     EXPECT_EQ(refusal(transformer(of_length(8192))), "accepted");
     EXPECT_TRUE(refusal(transformer(of_length(8193))).starts_with("1 validation error detected: "));
     EXPECT_TRUE(refusal(transformer("")).find("'targets.1.member.inputTransformer.inputTemplate'") != std::string::npos);
     TargetInput many = transformer("{}");
-    while (many.transformer->paths_map.size() < 100) many.transformer->paths_map.emplace_back("k" + std::to_string(many.transformer->paths_map.size()), "$");
+    while (many.transformer->paths_map.size() < 100)
+        many.transformer->paths_map.emplace_back("k" + std::to_string(many.transformer->paths_map.size()), "$");
     EXPECT_EQ(refusal(many), "accepted");
     many.transformer->paths_map.emplace_back("one-more", "$");
     EXPECT_TRUE(refusal(many).starts_with("1 validation error detected: "));
@@ -112,8 +120,9 @@ TEST(Input, LimitsAreAwss) {
 }
 
 TEST(Input, AStringTemplate) {
-    EXPECT_EQ(rendered(transformer(R"("Event of <detail-type> type, at time <timestamp>, info extracted from detail <command>")")),
-              R"("Event of core.update-account-command type, at time 2024-06-11T08:33:10Z, info extracted from detail update-account")");
+    EXPECT_EQ(
+        rendered(transformer(R"("Event of <detail-type> type, at time <timestamp>, info extracted from detail <command>")")),
+        R"("Event of core.update-account-command type, at time 2024-06-11T08:33:10Z, info extracted from detail update-account")");
     EXPECT_EQ(rendered(transformer(R"("info extracted from detail <systemstring>")")), R"("info extracted from detail ")");
     EXPECT_EQ(rendered(transformer(R"("{[/Check with special starting characters for event of <detail-type> type")")),
               R"("{[/Check with special starting characters for event of core.update-account-command type")");
@@ -121,12 +130,14 @@ TEST(Input, AStringTemplate) {
               R"("Payload of {acc_id:0a787ecb-4015,sf_id:baz} with path users-service/users/0a787ecb-4015 and 0a787ecb-4015")");
     EXPECT_EQ(rendered(transformer(R"("<listsingle> single list item")")), R"("[HIGH] single list item")");
     EXPECT_EQ(rendered(transformer(R"("<listmulti> multiple list items")")), R"("[ACTIVE,INACTIVE] multiple list items")");
-    EXPECT_EQ(rendered(transformer(
-                  R"("<listsingle> single list item <listmulti> multiple list items <systemstring> system account id <payload> payload <userId> user id")")),
-              R"("[HIGH] single list item [ACTIVE,INACTIVE] multiple list items  system account id {acc_id:0a787ecb-4015,sf_id:baz} payload 0a787ecb-4015 user id")");
+    EXPECT_EQ(
+        rendered(transformer(
+            R"("<listsingle> single list item <listmulti> multiple list items <systemstring> system account id <payload> payload <userId> user id")")),
+        R"("[HIGH] single list item [ACTIVE,INACTIVE] multiple list items  system account id {acc_id:0a787ecb-4015,sf_id:baz} payload 0a787ecb-4015 user id")");
     EXPECT_EQ(rendered(transformer(R"("Command is <valid>!")")), R"("Command is true!")");
     EXPECT_EQ(rendered(transformer("\"<command>\"\n\"of <n>\"")), "\"update-account\"\n\"of 1.0\"");
-    EXPECT_EQ(rendered(transformer(R"("instance \"<userId>\" is in <command>")")), R"("instance \"0a787ecb-4015\" is in update-account")");
+    EXPECT_EQ(rendered(transformer(R"("instance \"<userId>\" is in <command>")")),
+              R"("instance \"0a787ecb-4015\" is in update-account")");
 }
 
 TEST(Input, AJsonTemplate) {
@@ -134,17 +145,20 @@ TEST(Input, AJsonTemplate) {
               R"({"detailType": "core.update-account-command",  "time": "2024-06-11T08:33:10Z", "command": "update-account"})");
     EXPECT_EQ(rendered(transformer(R"({"command": <systemstring>})")), R"({"command": ""})");
     EXPECT_EQ(rendered(transformer(R"({"command": "<systemstring>"})")), R"({"command": ""})");
-    EXPECT_EQ(rendered(transformer(R"({"method": "PUT", "path": "users-service/users/<userId>", "bod": <payload>})")),
-              R"({"method": "PUT", "path": "users-service/users/0a787ecb-4015", "bod": {"acc_id":"0a787ecb-4015","sf_id":"baz"}})");
+    EXPECT_EQ(
+        rendered(transformer(R"({"method": "PUT", "path": "users-service/users/<userId>", "bod": <payload>})")),
+        R"({"method": "PUT", "path": "users-service/users/0a787ecb-4015", "bod": {"acc_id":"0a787ecb-4015","sf_id":"baz"}})");
     EXPECT_EQ(rendered(transformer(R"({"id" : <userId>})")), R"({"id" : "0a787ecb-4015"})");
     EXPECT_EQ(rendered(transformer(R"({"id" : "<userId>"})")), R"({"id" : "0a787ecb-4015"})");
     EXPECT_EQ(rendered(transformer(R"({"bod": [<userId>, "hardcoded"]})")), R"({"bod": ["0a787ecb-4015", "hardcoded"]})");
-    EXPECT_EQ(rendered(transformer(R"({"nested": {"level1": {"level2": {"level3": "users-service/users/<userId>"} } }, "bod": "<userId>"})")),
+    EXPECT_EQ(rendered(transformer(
+                  R"({"nested": {"level1": {"level2": {"level3": "users-service/users/<userId>"} } }, "bod": "<userId>"})")),
               R"({"nested": {"level1": {"level2": {"level3": "users-service/users/0a787ecb-4015"} } }, "bod": "0a787ecb-4015"})");
     EXPECT_EQ(rendered(transformer(R"({"singlelistitem": <listsingle>})")), R"({"singlelistitem": ["HIGH"]})");
     EXPECT_EQ(rendered(transformer(R"({"multi_replacement": "users/<userId>/second/<userId>"})")),
               R"({"multi_replacement": "users/0a787ecb-4015/second/0a787ecb-4015"})");
-    EXPECT_EQ(rendered(transformer(R"(  {"v": <valid>, "w": "<valid>", "x": <nothing>})")), R"(  {"v": true, "w": "true", "x": null})");
+    EXPECT_EQ(rendered(transformer(R"(  {"v": <valid>, "w": "<valid>", "x": <nothing>})")),
+              R"(  {"v": true, "w": "true", "x": null})");
 }
 
 TEST(Input, NumbersKeepEveryByte) {
@@ -153,8 +167,8 @@ TEST(Input, NumbersKeepEveryByte) {
 }
 
 TEST(Input, AnObjectBetweenQuotesOfAJsonTemplateSpoilsIt) {
-    for (std::string text :
-         {R"({"not_valid": "users-service/users/<payload>", "bod": <payload>})", R"({"payload": "<payload>"})", R"({"singlelistitem": "<listsingle>"})"}) {
+    for (std::string text : {R"({"not_valid": "users-service/users/<payload>", "bod": <payload>})", R"({"payload": "<payload>"})",
+                             R"({"singlelistitem": "<listsingle>"})"}) {
         auto result = render(transformer(text), event, context);
         ASSERT_FALSE(result.ok()) << text;
         EXPECT_EQ(result.error().kind, ErrorKind::invalid);
@@ -175,18 +189,22 @@ TEST(Input, TextIsNotEscapedUnlessAskedFor) {
 }
 
 TEST(Input, ReservedVariables) {
-    EXPECT_EQ(rendered(transformer(
-                  R"("Message containing all pre defined variables <aws.events.rule-arn> <aws.events.rule-name> <aws.events.event.ingestion-time>")")),
-              R"("Message containing all pre defined variables arn:aws:events:us-east-1:111111111111:rule/bus/watch watch 2024-06-11T08:33:10Z")");
+    EXPECT_EQ(
+        rendered(transformer(
+            R"("Message containing all pre defined variables <aws.events.rule-arn> <aws.events.rule-name> <aws.events.event.ingestion-time>")")),
+        R"("Message containing all pre defined variables arn:aws:events:us-east-1:111111111111:rule/bus/watch watch 2024-06-11T08:33:10Z")");
     EXPECT_EQ(rendered(transformer(R"({"rule": <aws.events.rule-name>, "at": <aws.events.event.ingestion-time>})")),
               R"({"rule": "watch", "at": "2024-06-11T08:33:10Z"})");
-    EXPECT_EQ(rendered(transformer(R"({"originalEvent": <aws.events.event>, "originalEventJson": <aws.events.event.json>})")),
-              R"({"originalEvent": {"id":"e1","account":"111111111111","detailType":"core.update-account-command","time":"2024-06-11T08:33:10Z",)"
-              R"("source":"core.update-account-command","region":"us-east-1","resources":[],"version":"0"}, "originalEventJson": )" +
-                  event + "}");
+    EXPECT_EQ(
+        rendered(transformer(R"({"originalEvent": <aws.events.event>, "originalEventJson": <aws.events.event.json>})")),
+        R"({"originalEvent": {"id":"e1","account":"111111111111","detailType":"core.update-account-command","time":"2024-06-11T08:33:10Z",)"
+        R"("source":"core.update-account-command","region":"us-east-1","resources":[],"version":"0"}, "originalEventJson": )" +
+            event + "}");
     // The archive's own template (seen in DescribeRule of the rule that AWS makes for an archive).
-    EXPECT_EQ(rendered(transformer(R"({"archive-arn": "a:1", "event": <aws.events.event.json>, "ingestion-time": <aws.events.event.ingestion-time>})")),
-              R"({"archive-arn": "a:1", "event": )" + event + R"(, "ingestion-time": "2024-06-11T08:33:10Z"})");
+    EXPECT_EQ(
+        rendered(transformer(
+            R"({"archive-arn": "a:1", "event": <aws.events.event.json>, "ingestion-time": <aws.events.event.ingestion-time>})")),
+        R"({"archive-arn": "a:1", "event": )" + event + R"(, "ingestion-time": "2024-06-11T08:33:10Z"})");
 }
 
 TEST(Input, WhatLooksLikeAPlaceholderAndIsNone) {
@@ -210,7 +228,8 @@ TEST(Input, TheResultIsBounded) {
 }
 
 TEST(Input, AnEventThatIsNoneIsAnError) {
-    for (std::string broken : {"", "{", R"({"detail")", R"({"detail":)", R"({"detail":{"x":1)", R"({"a":1 "b":2})", "[1", R"("open)", "{} x"})
+    for (std::string broken :
+         {"", "{", R"({"detail")", R"({"detail":)", R"({"detail":{"x":1)", R"({"a":1 "b":2})", "[1", R"("open)", "{} x"})
         EXPECT_FALSE(render(path("$.detail.x"), broken, context).ok()) << broken;
 }
 
@@ -253,7 +272,9 @@ TEST(JsonPaths, ArraysAreBounded) {
 
 TEST(JsonPaths, StringsAreDecoded) {
     EXPECT_EQ(decode_json_string(R"("a\"\\\/\b\f\n\r\t\u20ac\ud83d\ude00")"), "a\"\\/\b\f\n\r\t€😀");
-    EXPECT_EQ(decode_json_string(R"("\ud83d \ude00 \ud83dA")"), "\xef\xbf\xbd \xef\xbf\xbd \xef\xbf\xbd" "A");
+    EXPECT_EQ(decode_json_string(R"("\ud83d \ude00 \ud83dA")"),
+              "\xef\xbf\xbd \xef\xbf\xbd \xef\xbf\xbd"
+              "A");
 }
 
 }  // namespace

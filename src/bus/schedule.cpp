@@ -34,7 +34,8 @@ Place place_of(TimeMs t) {
     ASSERT(t >= 0);
     const std::chrono::year_month_day date{std::chrono::sys_days{std::chrono::days{t / day_ms}}};
     const auto minutes = static_cast<unsigned>(t % day_ms / minute_ms);
-    return {static_cast<int>(date.year()), static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), minutes / 60, minutes % 60};
+    return {static_cast<int>(date.year()), static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), minutes / 60,
+            minutes % 60};
 }
 
 uint64_t bits_from(unsigned first) { return first > 63 ? 0 : ~uint64_t{0} << first; }
@@ -52,7 +53,8 @@ std::optional<unsigned> first_from(uint32_t hours, uint64_t minutes, unsigned ho
 std::optional<unsigned> last_up_to(uint32_t hours, uint64_t minutes, unsigned hour, unsigned minute) {
     if ((hours >> hour & 1) != 0)
         if (const uint64_t left = minutes & bits_until(minute); left != 0) return hour * 60 + highest(left);
-    if (const uint64_t earlier = hour == 0 ? 0 : hours & bits_until(hour - 1); earlier != 0) return highest(earlier) * 60 + highest(minutes);
+    if (const uint64_t earlier = hour == 0 ? 0 : hours & bits_until(hour - 1); earlier != 0)
+        return highest(earlier) * 60 + highest(minutes);
     return {};
 }
 // Slots of one day that are not after that minute.
@@ -98,7 +100,9 @@ public:
             if (!field.empty()) fields.push_back(field);
         if (fields.size() != 6 || text.starts_with(' ') || text.ends_with(' ')) return false;
         uint64_t minutes = 0, hours = 0, months = 0;
-        if (!set_of(fields[0], {0, 59, {}}, minutes) || !set_of(fields[1], {0, 23, {}}, hours) || !set_of(fields[3], month_range, months)) return false;
+        if (!set_of(fields[0], {0, 59, {}}, minutes) || !set_of(fields[1], {0, 23, {}}, hours) ||
+            !set_of(fields[3], month_range, months))
+            return false;
         schedule_.minutes_ = minutes;
         schedule_.hours_ = static_cast<uint32_t>(hours);
         schedule_.months_ = static_cast<uint32_t>(months);
@@ -117,10 +121,12 @@ private:
     static constexpr Range year_range{schedule_first_year, schedule_last_year, {}};
 
     static std::optional<int> value(std::string_view text, const Range& range) {
-        if (const auto n = number(text, 4)) return *n >= range.first && *n <= range.last ? std::optional<int>(static_cast<int>(*n)) : std::nullopt;
+        if (const auto n = number(text, 4))
+            return *n >= range.first && *n <= range.last ? std::optional<int>(static_cast<int>(*n)) : std::nullopt;
         if (text.size() != 3) return {};
         for (size_t i = 0; i < range.names.size(); i += 3)
-            if (std::ranges::equal(text, range.names.substr(i, 3), {}, [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }))
+            if (std::ranges::equal(text, range.names.substr(i, 3), {},
+                                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }))
                 return range.first + static_cast<int>(i / 3);
         return {};
     }
@@ -160,7 +166,8 @@ private:
             if (!entry(part, range, found)) return false;
             const int size = range.last - range.first + 1;
             const int length = found.to >= found.from ? found.to - found.from : found.to - found.from + size;
-            for (int i = 0; i <= length; i += found.step) bits |= uint64_t{1} << (range.first + (found.from - range.first + i) % size);
+            for (int i = 0; i <= length; i += found.step)
+                bits |= uint64_t{1} << (range.first + (found.from - range.first + i) % size);
         }
         return true;
     }
@@ -362,14 +369,17 @@ Slots Schedule::slots_between(TimeMs from, TimeMs to, TimeMs anchor) const {
         if (!year_fits(year)) continue;
         for (unsigned month = 1; month <= 12; ++month) {
             if ((months_ >> month & 1) == 0) continue;
-            const bool first_month = year == first.year && month == first.month, last_month = year == last.year && month == last.month;
+            const bool first_month = year == first.year && month == first.month,
+                       last_month = year == last.year && month == last.month;
             if ((year == first.year && month < first.month) || (year == last.year && month > last.month)) continue;
             uint32_t days = days_in(year, month);
             if (first_month) days &= static_cast<uint32_t>(bits_from(first.day));
             if (last_month) days &= static_cast<uint32_t>(bits_until(last.day));
             slots.count += static_cast<uint64_t>(std::popcount(days)) * of_a_day;
-            if (first_month && !from_start && (days >> first.day & 1) != 0) slots.count -= count_up_to(hours_, minutes_, first.hour, first.minute);
-            if (last_month && (days >> last.day & 1) != 0) slots.count -= of_a_day - count_up_to(hours_, minutes_, last.hour, last.minute);
+            if (first_month && !from_start && (days >> first.day & 1) != 0)
+                slots.count -= count_up_to(hours_, minutes_, first.hour, first.minute);
+            if (last_month && (days >> last.day & 1) != 0)
+                slots.count -= of_a_day - count_up_to(hours_, minutes_, last.hour, last.minute);
         }
     }
     return slots;

@@ -1,11 +1,11 @@
-// The schedule of a rule: rate(5 minutes) or cron(0 18 ? * MON-FRI *), in UTC, to the minute. docs/schedules.md explains the language
-// with examples. EventBridge User Guide, "Creating a rule that runs on a schedule"; what AWS refuses and accepts against its own
-// documents (years beyond 2199) is as it was measured.
+// The schedule of a rule: rate(5 minutes) or cron(0 18 ? * MON-FRI *), in UTC, to the minute. docs/schedules.md explains the
+// language with examples. EventBridge User Guide, "Creating a rule that runs on a schedule"; what AWS refuses and accepts against
+// its own documents (years beyond 2199) is as it was measured.
 //
-// A Schedule names points in time, its slots; it does not wait for them. A cron expression's slots are whole minutes. A rate's slots
-// lie at whole periods after an anchor, the time at which the rule was made or enabled; the anchor itself is none. Pure: no clock,
-// no I/O, no exception; value types whose const members may be called from any thread. Every question is answered in at most a few
-// milliseconds, also for expressions that never come true (30 February, years that are over).
+// A Schedule names points in time, its slots; it does not wait for them. A cron expression's slots are whole minutes. A rate's
+// slots lie at whole periods after an anchor, the time at which the rule was made or enabled; the anchor itself is none. Pure: no
+// clock, no I/O, no exception; value types whose const members may be called from any thread. Every question is answered in at
+// most a few milliseconds, also for expressions that never come true (30 February, years that are over).
 //
 // EventBridge Scheduler's at(…), and its time zones, belong here when that service is built: at() as a third kind beside rate and
 // cron, a zone as an argument of the questions, since both only change which points in time are slots.
@@ -22,10 +22,11 @@
 
 namespace waybill::bus {
 
-constexpr size_t schedule_bytes = 256;                // of an expression; EventBridge: ScheduleExpression 256
-constexpr int64_t schedule_rate_units = 2147483647;   // the largest number in rate(); AWS states none, this keeps the arithmetic exact
+constexpr size_t schedule_bytes = 256;  // of an expression; EventBridge: ScheduleExpression 256
+constexpr int64_t schedule_rate_units =
+    2147483647;  // the largest number in rate(); AWS states none, this keeps the arithmetic exact
 constexpr int schedule_first_year = 1970;
-constexpr int schedule_last_year = 9999;              // AWS's documents say 2199, its service takes more; the last year that can be written
+constexpr int schedule_last_year = 9999;  // AWS's documents say 2199, its service takes more; the last year that can be written
 
 // Slots that lie after one time and not after another.
 struct Slots {

@@ -1,6 +1,6 @@
-// Arbitrary expressions, and arbitrary times to ask about. Nothing crashes or takes long; a slot lies where it was asked for, next and
-// last agree with each other and with the count. The first sixteen bytes are two times, the rest is the expression. It cannot tell
-// whether a slot is the right one: that is what the test's naive model is for.
+// Arbitrary expressions, and arbitrary times to ask about. Nothing crashes or takes long; a slot lies where it was asked for,
+// next and last agree with each other and with the count. The first sixteen bytes are two times, the rest is the expression. It
+// cannot tell whether a slot is the right one: that is what the test's naive model is for.
 #include <cstdint>
 #include <cstring>
 

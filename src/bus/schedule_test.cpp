@@ -9,7 +9,9 @@
 namespace waybill::bus {
 namespace {
 
-TimeMs at(std::string_view text) { return *parse_time(std::string(text) + (text.size() == 10 ? "T00:00:00Z" : text.size() == 16 ? ":00Z" : "")); }
+TimeMs at(std::string_view text) {
+    return *parse_time(std::string(text) + (text.size() == 10 ? "T00:00:00Z" : text.size() == 16 ? ":00Z" : ""));
+}
 
 Schedule parsed(std::string_view text) {
     auto schedule = parse_schedule(text);
@@ -34,39 +36,121 @@ std::string next(std::string_view text, std::string_view from, int count = 1) {
 
 TEST(Schedules, RatesAreStrict) {
     // The refused ones are those that AWS was recorded to refuse.
-    for (std::string_view bad :
-         {"rate(10 seconds)", "rate(10 years)", "rate(1 minutes)", "rate(1 hours)", "rate(1 days)", "rate(10 minute)", "rate(10 hour)", "rate(10 day)",
-          "rate()", "rate(10)", "rate(10 minutess)", "rate(foo minutes)", "rate(0 minutes)", "rate(-10 minutes)", "rate(10 MINUTES)",
-          "rate( 10 minutes )", " rate(10 minutes)", "rate(10 minutes) ", "rate(10  minutes)", "rate(010 minutes)", "rate(2147483648 days)",
-          "rate(99999999999999999999 days)", "RATE(1 day)", "rate(1 day", "rate 1 day", "", "rate(1 s)", "rate(2 s)", "rate(2 )", "at(2026-01-01T00:00:00)"}) {
+    for (std::string_view bad : {"rate(10 seconds)",
+                                 "rate(10 years)",
+                                 "rate(1 minutes)",
+                                 "rate(1 hours)",
+                                 "rate(1 days)",
+                                 "rate(10 minute)",
+                                 "rate(10 hour)",
+                                 "rate(10 day)",
+                                 "rate()",
+                                 "rate(10)",
+                                 "rate(10 minutess)",
+                                 "rate(foo minutes)",
+                                 "rate(0 minutes)",
+                                 "rate(-10 minutes)",
+                                 "rate(10 MINUTES)",
+                                 "rate( 10 minutes )",
+                                 " rate(10 minutes)",
+                                 "rate(10 minutes) ",
+                                 "rate(10  minutes)",
+                                 "rate(010 minutes)",
+                                 "rate(2147483648 days)",
+                                 "rate(99999999999999999999 days)",
+                                 "RATE(1 day)",
+                                 "rate(1 day",
+                                 "rate 1 day",
+                                 "",
+                                 "rate(1 s)",
+                                 "rate(2 s)",
+                                 "rate(2 )",
+                                 "at(2026-01-01T00:00:00)"}) {
         auto schedule = parse_schedule(bad);
         ASSERT_FALSE(schedule.ok()) << bad;
         EXPECT_EQ(schedule.error().message, "Parameter ScheduleExpression is not valid.");
     }
-    for (std::string_view good : {"rate(1 minute)", "rate(2 minutes)", "rate(1 hour)", "rate(10 hours)", "rate(1 day)", "rate(365 days)", "rate(2147483647 days)"})
+    for (std::string_view good : {"rate(1 minute)", "rate(2 minutes)", "rate(1 hour)", "rate(10 hours)", "rate(1 day)",
+                                  "rate(365 days)", "rate(2147483647 days)"})
         EXPECT_TRUE(parse_schedule(good).ok()) << good;
 }
 
 TEST(Schedules, CronsThatAwsTook) {
-    for (std::string_view good :
-         {"cron(0 2 ? * SAT *)", "cron(0 12 * * ? *)", "cron(5,35 14 * * ? *)", "cron(15 10 ? * 6L 2002-2005)", "cron(0 2 ? * SAT#3 *)", "cron(* * ? * SAT#3 *)",
-          "cron(0/5 5 ? JAN 1-5 2022)", "cron(0 10 * * ? *)", "cron(0 18 ? * MON-FRI *)", "cron(0 8 1 * ? *)", "cron(0/15 * * * ? *)", "cron(0/10 * ? * MON-FRI *)",
-          "cron(0/5 8-17 ? * MON-FRI *)", "cron(0/30 20-23 ? * MON-FRI *)", "cron(0/30 0-2 ? * MON-FRI *)", "cron(0 20 * * ? 2500)", "cron(0 0 L * ? *)",
-          "cron(0 0 LW * ? *)", "cron(0 0 15W * ? *)", "cron(0 0 ? * L *)", "cron(0 0 ? * friL *)", "cron(*/5 * * jan,Mar-MAY ? 2026/2)"})
+    for (std::string_view good : {"cron(0 2 ? * SAT *)",
+                                  "cron(0 12 * * ? *)",
+                                  "cron(5,35 14 * * ? *)",
+                                  "cron(15 10 ? * 6L 2002-2005)",
+                                  "cron(0 2 ? * SAT#3 *)",
+                                  "cron(* * ? * SAT#3 *)",
+                                  "cron(0/5 5 ? JAN 1-5 2022)",
+                                  "cron(0 10 * * ? *)",
+                                  "cron(0 18 ? * MON-FRI *)",
+                                  "cron(0 8 1 * ? *)",
+                                  "cron(0/15 * * * ? *)",
+                                  "cron(0/10 * ? * MON-FRI *)",
+                                  "cron(0/5 8-17 ? * MON-FRI *)",
+                                  "cron(0/30 20-23 ? * MON-FRI *)",
+                                  "cron(0/30 0-2 ? * MON-FRI *)",
+                                  "cron(0 20 * * ? 2500)",
+                                  "cron(0 0 L * ? *)",
+                                  "cron(0 0 LW * ? *)",
+                                  "cron(0 0 15W * ? *)",
+                                  "cron(0 0 ? * L *)",
+                                  "cron(0 0 ? * friL *)",
+                                  "cron(*/5 * * jan,Mar-MAY ? 2026/2)"})
         EXPECT_TRUE(parse_schedule(good).ok()) << good;
 }
 
 TEST(Schedules, CronsThatAreRefused) {
-    for (std::string_view bad :
-         {"cron(0 1 * * * *)", "cron(7 20 * * NOT *)", "cron(INVALID)", "cron(0 dummy ? * MON-FRI *)", "cron(71 8 1 * ? *)",  // recorded
-          "cron(0 10 1#2 * ? *)", "cron(0 24 * * ? *)", "cron(0 0 32 * ? *)", "cron(0 0 0 * ? *)", "cron(0 0 1 13 ? *)", "cron(0 0 1 0 ? *)",
-          "cron(0 0 ? * 0 *)", "cron(0 0 ? * 8 *)",                                                                       // measured
-          "cron(0 0 ? * ? *)", "cron(0 0 1 * MON *)", "cron(0 0 * * ?)", "cron(0 0 * * ? * *)", "cron()", "cron( 0 0 * * ? *)", "cron(0 0 * * ? * )",
-          "cron(0 0 * * ? *", "Cron(0 0 * * ? *)", "cron(0/0 0 * * ? *)", "cron(0/60 0 * * ? *)", "cron(0, 0 * * ? *)", "cron(,0 0 * * ? *)", "cron(1- 0 * * ? *)",
-          "cron(-1 0 * * ? *)", "cron(1-2-3 0 * * ? *)", "cron(? 0 * * ? *)", "cron(0 ? * * ? *)", "cron(0 0 L,1 * ? *)", "cron(0 0 W * ? *)", "cron(0 0 32W * ? *)",
-          "cron(0 0 0W * ? *)", "cron(0 0 1-5W * ? *)", "cron(0 0 ? * MON#6 *)", "cron(0 0 ? * MON#0 *)", "cron(0 0 ? * MON#1,TUE#2 *)", "cron(0 0 ? * #1 *)",
-          "cron(0 0 ? * 8L *)", "cron(0 0 ? * MONDAY *)", "cron(0 0 1 JANUARY ? *)", "cron(0 0 1 * ? 1969)", "cron(0 0 1 * ? 10000)", "cron(0 0 1 * ? 2030-2026)",
-          "cron(0 0 1 * ? )", "cron(00000 0 1 * ? *)", "cron(0 0 1 LW ? *)"})
+    for (std::string_view bad : {"cron(0 1 * * * *)",
+                                 "cron(7 20 * * NOT *)",
+                                 "cron(INVALID)",
+                                 "cron(0 dummy ? * MON-FRI *)",
+                                 "cron(71 8 1 * ? *)",  // recorded
+                                 "cron(0 10 1#2 * ? *)",
+                                 "cron(0 24 * * ? *)",
+                                 "cron(0 0 32 * ? *)",
+                                 "cron(0 0 0 * ? *)",
+                                 "cron(0 0 1 13 ? *)",
+                                 "cron(0 0 1 0 ? *)",
+                                 "cron(0 0 ? * 0 *)",
+                                 "cron(0 0 ? * 8 *)",  // measured
+                                 "cron(0 0 ? * ? *)",
+                                 "cron(0 0 1 * MON *)",
+                                 "cron(0 0 * * ?)",
+                                 "cron(0 0 * * ? * *)",
+                                 "cron()",
+                                 "cron( 0 0 * * ? *)",
+                                 "cron(0 0 * * ? * )",
+                                 "cron(0 0 * * ? *",
+                                 "Cron(0 0 * * ? *)",
+                                 "cron(0/0 0 * * ? *)",
+                                 "cron(0/60 0 * * ? *)",
+                                 "cron(0, 0 * * ? *)",
+                                 "cron(,0 0 * * ? *)",
+                                 "cron(1- 0 * * ? *)",
+                                 "cron(-1 0 * * ? *)",
+                                 "cron(1-2-3 0 * * ? *)",
+                                 "cron(? 0 * * ? *)",
+                                 "cron(0 ? * * ? *)",
+                                 "cron(0 0 L,1 * ? *)",
+                                 "cron(0 0 W * ? *)",
+                                 "cron(0 0 32W * ? *)",
+                                 "cron(0 0 0W * ? *)",
+                                 "cron(0 0 1-5W * ? *)",
+                                 "cron(0 0 ? * MON#6 *)",
+                                 "cron(0 0 ? * MON#0 *)",
+                                 "cron(0 0 ? * MON#1,TUE#2 *)",
+                                 "cron(0 0 ? * #1 *)",
+                                 "cron(0 0 ? * 8L *)",
+                                 "cron(0 0 ? * MONDAY *)",
+                                 "cron(0 0 1 JANUARY ? *)",
+                                 "cron(0 0 1 * ? 1969)",
+                                 "cron(0 0 1 * ? 10000)",
+                                 "cron(0 0 1 * ? 2030-2026)",
+                                 "cron(0 0 1 * ? )",
+                                 "cron(00000 0 1 * ? *)",
+                                 "cron(0 0 1 LW ? *)"})
         EXPECT_FALSE(parse_schedule(bad).ok()) << bad;
     EXPECT_FALSE(parse_schedule("cron(0 0 * * ? " + std::string(250, '2') + ")").ok());
 }
@@ -77,18 +161,22 @@ TEST(Schedules, TheNextSlot) {
     EXPECT_EQ(next("cron(0 12 * * ? *)", "2026-04-19T11:59:59.999Z"), "2026-04-19T12:00");
     EXPECT_EQ(next("cron(5,35 14 * * ? *)", "2026-12-31T14:05", 3), "2026-12-31T14:35 2027-01-01T14:05 2027-01-01T14:35");
     EXPECT_EQ(next("cron(0/15 * * * ? *)", "2026-12-31T23:31", 3), "2026-12-31T23:45 2027-01-01T00:00 2027-01-01T00:15");
-    EXPECT_EQ(next("cron(50/5 22-1 * * ? *)", "2026-01-01", 5), "2026-01-01T00:50 2026-01-01T00:55 2026-01-01T01:50 2026-01-01T01:55 2026-01-01T22:50");
+    EXPECT_EQ(next("cron(50/5 22-1 * * ? *)", "2026-01-01", 5),
+              "2026-01-01T00:50 2026-01-01T00:55 2026-01-01T01:50 2026-01-01T01:55 2026-01-01T22:50");
     EXPECT_EQ(next("cron(0 18 ? * MON-FRI *)", "2026-04-17T18:00", 2), "2026-04-20T18:00 2026-04-21T18:00");
-    EXPECT_EQ(next("cron(0 0 ? * FRI-MON *)", "2026-04-17", 4), "2026-04-18T00:00 2026-04-19T00:00 2026-04-20T00:00 2026-04-24T00:00");
+    EXPECT_EQ(next("cron(0 0 ? * FRI-MON *)", "2026-04-17", 4),
+              "2026-04-18T00:00 2026-04-19T00:00 2026-04-20T00:00 2026-04-24T00:00");
     EXPECT_EQ(next("cron(0 0 ? * L *)", "2026-04-17"), "2026-04-18T00:00");
     EXPECT_EQ(next("cron(15 10 ? * 6L 2002-2005)", "2002-01-01", 2), "2002-01-25T10:15 2002-02-22T10:15");
     EXPECT_EQ(next("cron(15 10 ? * 6L 2002-2005)", "2005-12-30T10:15"), "never");
     EXPECT_EQ(next("cron(0 2 ? * SAT#3 *)", "2026-01-01", 2), "2026-01-17T02:00 2026-02-21T02:00");
     EXPECT_EQ(next("cron(0 0 ? * MON#5 *)", "2026-01-01", 3), "2026-03-30T00:00 2026-06-29T00:00 2026-08-31T00:00");
     EXPECT_EQ(next("cron(0 0 L * ? *)", "2023-12-31", 4), "2024-01-31T00:00 2024-02-29T00:00 2024-03-31T00:00 2024-04-30T00:00");
-    EXPECT_EQ(next("cron(0 0 LW * ? *)", "2026-01-01", 3), "2026-01-30T00:00 2026-02-27T00:00 2026-03-31T00:00");  // 31st a Saturday, 28th a Saturday
-    EXPECT_EQ(next("cron(0 0 1W * ? *)", "2026-07-15", 2), "2026-08-03T00:00 2026-09-01T00:00");                   // 1 August is a Saturday
-    EXPECT_EQ(next("cron(0 0 31W * ? *)", "2026-05-01", 2), "2026-05-29T00:00 2026-07-31T00:00");                  // 31 May is a Sunday; June has no 31st
+    EXPECT_EQ(next("cron(0 0 LW * ? *)", "2026-01-01", 3),
+              "2026-01-30T00:00 2026-02-27T00:00 2026-03-31T00:00");  // 31st a Saturday, 28th a Saturday
+    EXPECT_EQ(next("cron(0 0 1W * ? *)", "2026-07-15", 2), "2026-08-03T00:00 2026-09-01T00:00");  // 1 August is a Saturday
+    EXPECT_EQ(next("cron(0 0 31W * ? *)", "2026-05-01", 2),
+              "2026-05-29T00:00 2026-07-31T00:00");  // 31 May is a Sunday; June has no 31st
     EXPECT_EQ(next("cron(0 0 15W * ? *)", "2026-02-01", 2), "2026-02-16T00:00 2026-03-16T00:00");
     EXPECT_EQ(next("cron(0 0 31 * ? *)", "2026-01-31", 2), "2026-03-31T00:00 2026-05-31T00:00");
     EXPECT_EQ(next("cron(0 0 29 2 ? *)", "2096-03-01", 2), "2104-02-29T00:00 2108-02-29T00:00");  // 2100 is no leap year
@@ -100,7 +188,8 @@ TEST(Schedules, TheNextSlot) {
 }
 
 TEST(Schedules, WhatNeverComesEndsQuickly) {
-    for (std::string_view text : {"cron(0 0 30 2 ? *)", "cron(0 0 31 2,4,6,9,11 ? *)", "cron(0 0 30W 2 ? *)", "cron(* * * * ? 1970-2000)", "cron(0 0 29 2 ? 2100)"}) {
+    for (std::string_view text : {"cron(0 0 30 2 ? *)", "cron(0 0 31 2,4,6,9,11 ? *)", "cron(0 0 30W 2 ? *)",
+                                  "cron(* * * * ? 1970-2000)", "cron(0 0 29 2 ? 2100)"}) {
         const Schedule schedule = parsed(text);
         EXPECT_EQ(schedule.next_after(at("2026-01-01"), 0), std::nullopt) << text;
     }
@@ -137,7 +226,8 @@ TEST(Schedules, MissedSlotsAreCounted) {
     // Friday 17:00 to Monday 08:30: Friday 17:30, Monday 08:00 and 08:30.
     EXPECT_EQ(hourly.slots_between(at("2026-04-17T17:00"), at("2026-04-20T08:30"), 0), (Slots{3, at("2026-04-20T08:30")}));
     EXPECT_EQ(hourly.slots_between(at("2026-04-18"), at("2026-04-19"), 0), Slots{});
-    EXPECT_EQ(parsed("cron(* * * * ? *)").slots_between(at("2025-01-01"), at("2026-01-01"), 0), (Slots{365 * 1440, at("2026-01-01")}));
+    EXPECT_EQ(parsed("cron(* * * * ? *)").slots_between(at("2025-01-01"), at("2026-01-01"), 0),
+              (Slots{365 * 1440, at("2026-01-01")}));
     EXPECT_EQ(parsed("cron(* * * * ? *)").slots_between(INT64_MIN, INT64_MAX, 0).newest, at("9999-12-31T23:59"));
     EXPECT_EQ(parsed("cron(* * * * ? *)").slots_between(INT64_MIN, at("1970-01-02") - 1, 0).count, 1440u);
 }
@@ -151,7 +241,9 @@ struct Model {
     int weekday = 1, n = 1;
     int year_from = 1970, year_to = 9999;
 
-    static bool in(const std::vector<int>& set, int v) { return set.empty() || std::find(set.begin(), set.end(), v) != set.end(); }
+    static bool in(const std::vector<int>& set, int v) {
+        return set.empty() || std::find(set.begin(), set.end(), v) != set.end();
+    }
 
     bool day_fits(std::chrono::sys_days date) const {
         using namespace std::chrono;
@@ -175,13 +267,17 @@ struct Model {
                 if (!wanted.ok()) return false;
                 std::optional<sys_days> best;
                 for (sys_days candidate{ymd.year() / ymd.month() / 1}; candidate <= end; candidate += std::chrono::days{1})
-                    if (work(candidate) && (!best || abs(candidate - sys_days{wanted}) < abs(*best - sys_days{wanted}))) best = candidate;
+                    if (work(candidate) && (!best || abs(candidate - sys_days{wanted}) < abs(*best - sys_days{wanted})))
+                        best = candidate;
                 return date == *best;
             }
             case dow: return in(days, weekday_of(date));
-            case last_dow: return date == sys_days{ymd.year() / ymd.month() / std::chrono::weekday{static_cast<unsigned>(weekday - 1)}[std::chrono::last]};
+            case last_dow:
+                return date == sys_days{ymd.year() / ymd.month() /
+                                        std::chrono::weekday{static_cast<unsigned>(weekday - 1)}[std::chrono::last]};
             case nth: {
-                const auto wanted = ymd.year() / ymd.month() / std::chrono::weekday{static_cast<unsigned>(weekday - 1)}[static_cast<unsigned>(n)];
+                const auto wanted =
+                    ymd.year() / ymd.month() / std::chrono::weekday{static_cast<unsigned>(weekday - 1)}[static_cast<unsigned>(n)];
                 return wanted.ok() && date == sys_days{wanted};
             }
         }
@@ -195,7 +291,8 @@ struct Model {
         if (!day_fits(date)) return all;
         for (int h = 0; h < 24; ++h)
             for (int m = 0; m < 60; ++m)
-                if (in(hours, h) && in(minutes, m)) all.push_back((static_cast<TimeMs>(date.time_since_epoch().count()) * 1440 + h * 60 + m) * 60'000);
+                if (in(hours, h) && in(minutes, m))
+                    all.push_back((static_cast<TimeMs>(date.time_since_epoch().count()) * 1440 + h * 60 + m) * 60'000);
         return all;
     }
 };
@@ -218,7 +315,8 @@ std::string text_of(const Model& m) {
         case Model::last_dow: dow = std::to_string(m.weekday) + "L"; break;
         case Model::nth: dow = std::to_string(m.weekday) + "#" + std::to_string(m.n); break;
     }
-    const std::string years = m.year_from == 1970 && m.year_to == 9999 ? "*" : std::to_string(m.year_from) + "-" + std::to_string(m.year_to);
+    const std::string years =
+        m.year_from == 1970 && m.year_to == 9999 ? "*" : std::to_string(m.year_from) + "-" + std::to_string(m.year_to);
     return "cron(" + list(m.minutes) + " " + list(m.hours) + " " + dom + " " + list(m.months) + " " + dow + " " + years + ")";
 }
 
@@ -267,7 +365,8 @@ TEST(Schedules, AgreesWithANaiveModelOverDecades) {
                 }
                 ++count;
                 const TimeMs until = slot + static_cast<TimeMs>(random() % 60'000);
-                ASSERT_EQ(schedule.slots_between(from, until, 0), (Slots{count, slot})) << text << " until " << format_time(until);
+                ASSERT_EQ(schedule.slots_between(from, until, 0), (Slots{count, slot}))
+                    << text << " until " << format_time(until);
                 t = slot;
             }
         }
