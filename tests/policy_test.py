@@ -203,6 +203,10 @@ class Failures(Outside):
         told, = self.settled(run, 1)
         self.assertEqual((told["topic"], told["target"], told["urgent"]), ("pipeline_succeeded", "news", False))
         self.assertEqual(self.decisions(run.id), [("pipeline_succeeded", "planned", "success_told")])
+        # Nor does the execution say it a second time when a stage of it was run again.
+        self.put(run.retry("Deploy") + run.finish())
+        self.assertEqual(len(self.deliveries(run)), 1)
+        self.assertEqual(self.decisions(run.id)[-1], ("pipeline_succeeded", "nothing", "already_told"))
 
     def test_the_owner_of_a_stage_is_told_and_the_team_where_none_matches(self):
         for stage, action, targets in (("Build", "Compile", ["builders"]), ("Deploy", "Roll out", ["audit", "builders"]), ("Source", "Checkout", ["devops"])):
@@ -251,6 +255,17 @@ class Failures(Outside):
         outcomes = [e["outcome"] for e in self.server.get(f"/api/v1/executions/{run.id}/events")["events"]]
         self.assertEqual((outcomes.count("accepted"), outcomes.count("duplicate")), (len(events), 3 * len(events)))
         self.assertEqual((len(self.mails(run)), len(self.hooks(run))), arrived)
+
+    def test_a_failure_that_the_state_has_passed_is_kept_and_tells_nobody(self):
+        run = self.execution("web")
+        events = run.fail("Build", "Compile")
+        late = only(events, "Stage", "FAILED") + only(events, "Pipeline", "FAILED")
+        self.put([e for e in events if e not in late] + run.retry("Build"))
+        self.put(late)
+        self.assertEqual([d["topic"] for d in self.deliveries(run)], ["action_failed"])
+        self.assertEqual([line for line, _, _ in self.decisions(run.id)], ["action_failed", "action_failed"])  # the retry, and that a person was first
+        outcomes = {(e["scope"], e["state"]): e["outcome"] for e in self.server.get(f"/api/v1/executions/{run.id}/events")["events"]}
+        self.assertEqual((outcomes["stage", "FAILED"], outcomes["pipeline", "FAILED"]), ("late", "late"))
 
     def test_the_last_event_first(self):
         run = self.execution("web")
