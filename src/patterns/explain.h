@@ -53,8 +53,8 @@ std::string to_json(const Explanation&);
 // False too when the event is not a JSON object.
 bool matches(const Pattern&, std::string_view event);
 
-// What TestEventPattern asks of its Event: a JSON object with id, account, source, time, region and detail-type (strings), and `resources`, where
-// it is there, an array. The message is EventBridge's: "Parameter Event is not valid."
+// What TestEventPattern asks of its Event: a JSON object with id, account, source, time, region and detail-type, of whatever type; AWS's page also
+// names `resources`, but the service does not miss it. The message is EventBridge's: "Parameter Event is not valid."
 Result<void> check_test_event(std::string_view event);
 
 }  // namespace waybill::patterns

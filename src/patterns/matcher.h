@@ -36,10 +36,15 @@ struct RulePattern {
 // How many consistent choices of array elements are tried for one rule on one event before it is taken not to match. Only events that spell one
 // path in two ways ("a.b" beside {"a":{"b":…}}) through several arrays can need more than a few.
 constexpr size_t array_choices = 100'000;
-// Lazily built automaton of a field's wildcards, a scratch: states beyond this are forgotten and built again. About 16 MiB at worst.
+// The lazily built automaton of a set of wildcards, for each scratch: states, and places in all of them, beyond which it is forgotten and built again. About
+// 20 MiB at worst.
 constexpr size_t automaton_states = 4096;
+constexpr size_t automaton_places = 1'000'000;
 // Wildcards that share one automaton; more on one field share several.
 constexpr size_t wildcards_an_automaton = 256;
+// Automata that one scratch keeps. Further ones are held against values wildcard by wildcard, until one of these was not needed for so many events.
+constexpr size_t automata_a_scratch = 64;
+constexpr size_t automaton_idle_events = 4096;
 
 class MatchScratch {
 public:

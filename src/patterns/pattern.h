@@ -30,6 +30,7 @@ struct Decimal {
 struct NumberRange {  // IEEE doubles
     double low = 0, high = 0;
     bool low_open = false, high_open = false;
+    bool operator==(const NumberRange&) const = default;
     bool holds(double v) const { return (low_open ? v > low : v >= low) && (high_open ? v < high : v <= high); }
 };
 

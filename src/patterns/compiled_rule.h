@@ -1,0 +1,105 @@
+// One rule as the matcher keeps it: its branches, clauses and tests in one block of memory, so that a hundred thousand rules are small and holding a
+// candidate against an event touches few cache lines.
+//
+//   CompiledRule | Branch… | uint32_t clause of each use… | CompiledClause… | CompiledTest… | text
+//
+// Counted by reference and immutable once it is filed: the snapshots that know a rule share it. Any thread may read it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "patterns/matcher.h"
+#include "patterns/pattern.h"
+
+namespace waybill::patterns {
+
+struct CompiledTest {
+    TestKind kind;
+    uint32_t but;          // anything_but: so many of the tests that follow belong to it
+    uint32_t at, length;   // text: folded where case is ignored, number_key() of a number, the bytes of a NumberRange or Network
+};
+
+struct CompiledClause {
+    uint32_t field;
+    uint32_t first_test, tests;  // with those that belong to an anything_but
+    bool may_be_absent;          // some test is TestKind::absent
+};
+
+class CompiledRule;
+
+struct Branch {
+    uint32_t back;         // bytes from the rule's beginning to this
+    uint32_t first_use;
+    uint16_t uses;
+    uint16_t driver;       // which of its uses it is filed under
+    const CompiledRule& rule() const { return *reinterpret_cast<const CompiledRule*>(reinterpret_cast<const char*>(this) - back); }
+};
+
+class RuleRef {
+public:
+    RuleRef() = default;
+    explicit RuleRef(CompiledRule* rule) : rule_(rule) {}  // takes over one reference
+    RuleRef(const RuleRef& other);
+    RuleRef(RuleRef&& other) noexcept : rule_(std::exchange(other.rule_, nullptr)) {}
+    RuleRef& operator=(RuleRef other) noexcept {
+        std::swap(rule_, other.rule_);
+        return *this;
+    }
+    ~RuleRef();
+    CompiledRule* get() const { return rule_; }
+    CompiledRule* operator->() const { return rule_; }
+    CompiledRule& operator*() const { return *rule_; }
+
+private:
+    CompiledRule* rule_ = nullptr;
+};
+
+class CompiledRule {
+public:
+    // `fields[i]` is the field of the pattern's clause i.
+    static RuleRef make(RuleId id, const Pattern& pattern, const std::vector<uint32_t>& fields);
+
+    RuleId id() const { return id_; }
+    uint32_t branch_count() const { return branches_; }
+    const Branch& branch(uint32_t i) const { return reinterpret_cast<const Branch*>(this + 1)[i]; }
+    // Before the rule is shared.
+    void set_driver(uint32_t i, uint16_t use) { reinterpret_cast<Branch*>(this + 1)[i].driver = use; }
+
+    const CompiledClause& clause(const Branch& branch, uint32_t use) const { return clauses()[uses()[branch.first_use + use]]; }
+    uint32_t clause_count() const { return clauses_; }
+    const CompiledClause* clauses() const { return reinterpret_cast<const CompiledClause*>(uses() + uses_); }
+    const CompiledTest* tests() const { return reinterpret_cast<const CompiledTest*>(clauses() + clauses_); }
+    std::string_view text(const CompiledTest& test) const { return {reinterpret_cast<const char*>(tests() + tests_) + test.at, test.length}; }
+    template <class T>
+    T value(const CompiledTest& test) const {
+        T v;
+        std::memcpy(&v, text(test).data(), sizeof v);
+        return v;
+    }
+    // The test as the pattern language writes it; what was folded stays so.
+    Test test(const CompiledTest& test) const;
+
+private:
+    friend class RuleRef;
+    CompiledRule() = default;
+    const uint32_t* uses() const { return reinterpret_cast<const uint32_t*>(reinterpret_cast<const Branch*>(this + 1) + branches_); }
+
+    RuleId id_ = 0;
+    mutable std::atomic<uint32_t> references_{1};
+    uint32_t branches_ = 0, uses_ = 0, clauses_ = 0, tests_ = 0;
+};
+
+inline RuleRef::RuleRef(const RuleRef& other) : rule_(other.rule_) {
+    if (rule_) rule_->references_.fetch_add(1, std::memory_order_relaxed);
+}
+inline RuleRef::~RuleRef() {
+    if (rule_ && rule_->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) std::free(rule_);
+}
+
+}  // namespace waybill::patterns
