@@ -134,7 +134,7 @@ Result<void> check_transformer(const InputTransformer& transformer, std::string_
                 name, member, "inputTransformer.inputPathsMap",
                 "Map keys must satisfy constraint: [Member must have length less than or equal to 256, Member must have "
                 "length greater than or equal to 1, Member must satisfy regular expression pattern: [A-Za-z0-9\\_\\-]+]");
-        if (characters(path) > json_path_bytes)
+        if (characters(path) > json_path_characters)
             return constraint(path, member, "inputTransformer.inputPathsMap",
                               "Map values must satisfy constraint: [Member must have length less than or equal to 256]");
         if (!JsonPath::parse(path)) return invalid(fmt::format("InputPath for target {} is invalid.", target_id));
@@ -257,9 +257,9 @@ Result<void> check(const TargetInput& input, std::string_view target_id, std::st
     if (input.input && characters(*input.input) > input_characters)
         return constraint(*input.input, member, "input",
                           fmt::format("Member must have length less than or equal to {}", input_characters));
-    if (input.input_path && characters(*input.input_path) > json_path_bytes)
+    if (input.input_path && characters(*input.input_path) > json_path_characters)
         return constraint(*input.input_path, member, "inputPath",
-                          fmt::format("Member must have length less than or equal to {}", json_path_bytes));
+                          fmt::format("Member must have length less than or equal to {}", json_path_characters));
     if (input.input.has_value() + input.input_path.has_value() + input.transformer.has_value() > 1)
         return invalid(
             fmt::format("Only one of Input, InputPath, or InputTransformer must be provided for target {}.", target_id));

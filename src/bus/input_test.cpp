@@ -100,6 +100,9 @@ TEST(Input, LimitsAreAwss) {
     EXPECT_TRUE(
         refusal({.input = of_length(8193), .input_path = {}, .transformer = {}}).starts_with("1 validation error detected: "));
     EXPECT_EQ(refusal(path("$." + std::string(254, 'a'))), "accepted");
+    std::string umlauts = "$.";
+    for (int i = 0; i < 254; ++i) umlauts += "ü";
+    EXPECT_EQ(refusal(path(umlauts)), "accepted");  // characters, not bytes
     EXPECT_TRUE(refusal(path("$." + std::string(255, 'a')))
                     .ends_with("at 'targets.1.member.inputPath' failed to satisfy constraint: Member must have length less than "
                                "or equal to 256"));
@@ -268,6 +271,22 @@ TEST(JsonPaths, NamesAreComparedAsTheyRead) {
 TEST(JsonPaths, ArraysAreBounded) {
     EXPECT_EQ(found({"$[*]"}, "[1,2,3]", 6), "[1,2,3] ");
     EXPECT_EQ(found({"$[*]"}, "[1,2,3]", 5), "not found");
+}
+
+TEST(JsonPaths, MembersOfAnObject) {
+    auto members = [](std::string_view json) {
+        const auto found = json_members(json);
+        if (!found) return std::string("none");
+        std::string all;
+        for (const auto& [name, value] : *found) all += name + "=" + std::string(value) + ";";
+        return all;
+    };
+    EXPECT_EQ(members(R"( { "b" : {"x":[1, 2]} , "\u0061":1.0,"":"}" } )"), R"(b={"x":[1, 2]};a=1.0;="}";)");
+    EXPECT_EQ(members("{}"), "");
+    EXPECT_EQ(members(R"({"a":1,"b":2,"a":3,"c":4})"), "b=2;a=3;c=4;");  // the last of a name, where it stands
+    for (std::string_view bad :
+         {"", "[]", "1", "{", R"({"a"})", R"({"a":})", R"({"a":1,})", R"({"a":1}x)", R"({"a":1 "b":2})", R"({a:1})"})
+        EXPECT_EQ(members(bad), "none") << bad;
 }
 
 TEST(JsonPaths, StringsAreDecoded) {

@@ -190,7 +190,8 @@ std::optional<std::vector<std::pair<std::string, std::string_view>>> json_member
 }
 
 std::optional<JsonPath> JsonPath::parse(std::string_view text) {
-    if (text.empty() || text.size() > json_path_bytes || text[0] != '$') return {};
+    // A character may take four bytes.
+    if (text.empty() || text.size() > 4 * json_path_characters || text[0] != '$') return {};
     JsonPath path;
     for (size_t i = 1; i < text.size();) {
         Segment segment;

@@ -18,7 +18,7 @@
 
 namespace waybill::bus {
 
-constexpr size_t json_path_bytes = 256;  // characters of a path; EventBridge: TargetInputPath 256
+constexpr size_t json_path_characters = 256;  // of a path; EventBridge: TargetInputPath 256
 
 class JsonPath {
 public:
