@@ -76,12 +76,13 @@ Result<void> State::apply(const RecalledRecord& r, TimeMs time) {
 Result<void> State::apply_group(std::string_view payload, Position position, TimeMs time, const BeforeRetired& before_retired) {
     last_time = time;
     GroupReader group(payload);
+    std::optional<EventRecord> event;  // applied last: nothing else of the group looks at what it changes, and its place is fetched meanwhile
     bool good = true;
     while (auto record = group.next()) {
         switch (record->type) {
             case RecordType::event: {
-                EventRecord r;
-                if ((good = decode(record->body, r))) apply(r, time);
+                if (event) apply(*event, time);
+                if ((good = decode(record->body, event.emplace()))) tracking.known_ids.soon(event->identity);
                 break;
             }
             case RecordType::transition: {
@@ -126,6 +127,7 @@ Result<void> State::apply_group(std::string_view payload, Position position, Tim
         }
         if (!good) break;
     }
+    if (event && good) apply(*event, time);
     if (!good || group.failed())
         return corrupt(fmt::format("the group at position {} holds a record that cannot be read: inspect it with `waybill log dump --at {}`", position, position));
     return {};

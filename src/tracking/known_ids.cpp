@@ -39,6 +39,7 @@ void KnownIds::push(const Entry& entry) {
 void KnownIds::forget_oldest() {
     // Deletion from a linearly probed table: what follows the hole moves back into it where its probe passes there.
     const size_t mask = table_.size() - 1;
+    soon(ring_[(head_ + 4) & (ring_.size() - 1)].identity);  // they are forgotten in the order of the ring
     size_t hole = slot_of(ring_[head_].identity);
     for (size_t next = (hole + 1) & mask; table_[next] != none; next = (next + 1) & mask) {
         const size_t home = ring_[table_[next]].identity.low & mask;

@@ -105,13 +105,21 @@ std::optional<std::string> merge_type(std::string_view old, const PipelineEvent&
     return join_type(merged[0], merged[1], merged[2], merged[3]);
 }
 
+// Room for half as many again, and not for twice as many: there are as many of these in memory as executions are under way.
+template <class T>
+T& add_one(std::vector<T>& to) {
+    if (to.size() == to.capacity()) to.reserve(to.size() + std::max<size_t>(2, to.size() / 2));
+    return to.emplace_back();
+}
+
 }  // namespace
 
 // -- names --
 
 uint32_t Names::take(std::string_view text) {
-    auto [at, added] = ids_.try_emplace(std::string(text), 0);
-    if (added) {
+    auto at = ids_.find(text);
+    if (at == ids_.end()) {
+        at = ids_.emplace(text, 0).first;
         if (free_.empty()) {
             at->second = static_cast<uint32_t>(entries_.size());
             entries_.emplace_back();
@@ -376,7 +384,7 @@ Execution* Tracking::apply(const TransitionRecord& record, Position position, Ti
         size_t stage = find_stage(e, event.stage);
         if (stage == nowhere) {
             stage = e.stages.size();
-            e.stages.emplace_back().name = names_.take(event.stage);
+            add_one(e.stages).name = names_.take(event.stage);
         }
         Stage& s = e.stages[stage];
         earliest(s.first, began);
@@ -387,7 +395,7 @@ Execution* Tracking::apply(const TransitionRecord& record, Position position, Ti
             size_t action = find_action(e, event, stage);
             if (action == nowhere) {
                 action = e.actions.size();
-                Action& a = e.actions.emplace_back();
+                Action& a = add_one(e.actions);
                 a.id = CompactId(event.action_execution_id);
                 a.stage = static_cast<uint16_t>(stage);
                 a.name = names_.take(event.action);
@@ -469,7 +477,7 @@ Execution& Tracking::insert_view(const ExecutionView& v, TimeMs touched) {
     e.trigger = v.trigger;
     e.stop_comment = v.stop_comment;
     for (const StageView& s : v.stages) {
-        Stage& o = e.stages.emplace_back();
+        Stage& o = add_one(e.stages);
         o.name = names_.take(s.name);
         o.state = s.state;
         o.attempt = static_cast<uint16_t>(s.attempt);
@@ -478,7 +486,7 @@ Execution& Tracking::insert_view(const ExecutionView& v, TimeMs touched) {
         o.start = s.start, o.first = s.first, o.update = s.update, o.end = s.end, o.last_retry = s.last_retry;
     }
     for (const ActionView& a : v.actions) {
-        Action& o = e.actions.emplace_back();
+        Action& o = add_one(e.actions);
         o.id = CompactId(a.action_execution_id);
         o.name = names_.take(a.name);
         o.type = names_.take(join_type(a.category, a.owner, a.provider, a.region));

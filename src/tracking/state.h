@@ -18,6 +18,7 @@
 #include <boost/container/small_vector.hpp>
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/set.hpp>
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 #include <functional>
 #include <memory>
@@ -28,6 +29,7 @@
 #include <vector>
 
 #include "base/compact_id.h"
+#include "base/hash.h"
 #include "base/result.h"
 #include "event/execution.h"
 #include "event/facts.h"
@@ -52,7 +54,11 @@ private:
     };
     std::vector<Entry> entries_;
     std::vector<uint32_t> free_;
-    std::unordered_map<std::string, uint32_t> ids_;
+    struct TextHash {
+        using is_transparent = void;
+        size_t operator()(std::string_view text) const { return hash64(text); }
+    };
+    boost::unordered_flat_map<std::string, uint32_t, TextHash, std::equal_to<>> ids_;
 };
 
 // Nearly everything is over after one attempt or two: those take no heap.
