@@ -376,7 +376,13 @@ class ServerTest(unittest.TestCase):
         at = next(group["position"] for group in groups if any(r["type"] == "event" for r in group.get("records", ())))
         self.assertIn("aws.codepipeline", waybill("log", "dump", "--data", self.server.data, "--at", at).stdout)
         self.assertEqual(waybill("log", "dump", "--data", self.server.data, "--at", at + 1).returncode, 4)
-        self.assertTrue(json.loads(waybill("log", "verify", "--json", "--data", self.server.data).stdout)["sound"])
+        verified, stat = (json.loads(waybill("log", command, "--json", "--data", self.server.data).stdout) for command in ("verify", "stat"))
+        self.assertTrue(verified["sound"])
+        # What is being written is no empty segment to either of them.
+        self.assertEqual((stat["tail"], stat["sound"]), (verified["tail"], True))
+        self.assertEqual([(s["state"], s["usedBytes"]) for s in stat["segments"]], [(s["state"], s["usedBytes"]) for s in verified["segments"]])
+        active = next(s for s in stat["segments"] if s["state"] == "active")
+        self.assertEqual(active["first"] + active["usedBytes"], json.loads(self.run_ok("health", "--json"))["durablePosition"])
 
 
 class StoppedServerTest(unittest.TestCase):

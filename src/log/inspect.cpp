@@ -130,6 +130,70 @@ void note_bad(Report& report, SegmentReport& segment, Position position, std::st
     if (!report.first_bad || position < *report.first_bad) report.first_bad = position;
 }
 
+// Reads a segment's frames into its report, and moves the report's tail behind them. `newest`: nothing was written behind this segment, so that it may end
+// without a seal. Returns whether it is complete (or must have been).
+Result<bool> read_frames(const Segment& segment, bool newest, SegmentReport& s, Report& report) {
+    Walker walker(segment, first_frame(segment), segment.end());
+    for (;;) {
+        std::string reason;
+        TRY(auto what, step(walker, reason));
+        if (what == Walker::Step::group) {
+            ++s.groups;
+            if (s.first_time == no_time) s.first_time = walker.group().time;
+            s.last_time = walker.group().time;
+            report.tail = walker.at();
+            continue;
+        }
+        s.used_bytes = walker.at() - segment.first();
+        if (what == Walker::Step::seal) {
+            if (segment.compressed() && s.used_bytes != segment.readable_bytes())
+                note_bad(report, s, walker.at(), "the compressed file goes on behind its seal");
+            return true;
+        }
+        Position bad = walker.at();
+        if (what == Walker::Step::limit) {
+            note_bad(report, s, bad, "the segment ends without a seal");
+            return false;
+        }
+        if (newest && !segment.compressed()) {
+            TRY(Position proof, find_frame(segment, bad, segment.end(), bad));
+            TRY(Position end, written_end(segment, bad));
+            if (proof == segment.end()) {  // nothing later: the tail, clean or torn
+                s.state = SegmentState::active;
+                report.tail = bad;
+                report.torn_bytes = end - bad;
+                return false;
+            }
+        }
+        TRY(Position resumes, resume_behind(segment, bad));
+        note_bad(report, s, bad, fmt::format("{}; {}", reason, resumes == segment.end() ? "no frame follows in this segment"
+                                                                                         : fmt::format("frames go on at {}", resumes)));
+        if (resumes == segment.end()) return true;  // it must have been
+        walker.jump(resumes);
+    }
+}
+
+// The segment behind the last one written to: the next group goes there if that one is complete.
+void note_unwritten(const Segment& segment, bool next, SegmentReport& s, Report& report) {
+    s.state = next ? SegmentState::active : SegmentState::reserved;
+    if (next) report.tail = first_frame(segment);
+    s.used_bytes = segment_header_bytes;
+}
+
+// Where the seal of a complete segment ends, found from behind: what follows it is zeros. (A frame is a multiple of 8 bytes, and the last 8 of a seal
+// are its time.)
+Result<uint64_t> sealed_bytes(const Segment& segment) {
+    std::string piece(size_t{64} << 10, '\0');
+    for (uint64_t end = segment.readable_bytes(); end > 0;) {
+        const uint64_t from = end - std::min<uint64_t>(end, piece.size());
+        TRY(size_t got, segment.read(from, piece.data(), end - from, nullptr));
+        const size_t last = std::string_view(piece.data(), got).find_last_not_of('\0');
+        if (last != std::string_view::npos) return padded(from + last + 1);
+        end = from;
+    }
+    return segment_header_bytes;
+}
+
 }  // namespace
 
 std::string_view to_string(SegmentState state) {
@@ -167,55 +231,11 @@ Result<Report> verify(world::Disk& disk, const std::string& directory, const std
         }
         const Segment& segment = *listing.files[i].segment;
         if (i > last) {
-            s.state = i == last + 1 && sealed ? SegmentState::active : SegmentState::reserved;
-            if (s.state == SegmentState::active) report.tail = first_frame(segment);
-            s.used_bytes = segment_header_bytes;
+            note_unwritten(segment, i == last + 1 && sealed, s, report);
             if (!progress(s)) return report;
             continue;
         }
-        sealed = false;
-        Walker walker(segment, first_frame(segment), segment.end());
-        for (;;) {
-            std::string reason;
-            TRY(auto what, step(walker, reason));
-            if (what == Walker::Step::group) {
-                ++s.groups;
-                if (s.first_time == no_time) s.first_time = walker.group().time;
-                s.last_time = walker.group().time;
-                report.tail = walker.at();
-                continue;
-            }
-            s.used_bytes = walker.at() - segment.first();
-            if (what == Walker::Step::seal) {
-                sealed = true;
-                if (segment.compressed() && s.used_bytes != segment.readable_bytes())
-                    note_bad(report, s, walker.at(), "the compressed file goes on behind its seal");
-                break;
-            }
-            Position bad = walker.at();
-            if (what == Walker::Step::limit) {
-                note_bad(report, s, bad, "the segment ends without a seal");
-                break;
-            }
-            if (i == last && !segment.compressed()) {
-                TRY(Position proof, find_frame(segment, bad, segment.end(), bad));
-                TRY(Position end, written_end(segment, bad));
-                if (proof == segment.end()) {  // nothing later: the tail, clean or torn
-                    s.state = SegmentState::active;
-                    report.tail = bad;
-                    report.torn_bytes = end - bad;
-                    break;
-                }
-            }
-            TRY(Position resumes, resume_behind(segment, bad));
-            note_bad(report, s, bad, fmt::format("{}; {}", reason, resumes == segment.end() ? "no frame follows in this segment"
-                                                                                             : fmt::format("frames go on at {}", resumes)));
-            if (resumes == segment.end()) {
-                sealed = true;  // it must have been
-                break;
-            }
-            walker.jump(resumes);
-        }
+        TRY(sealed, read_frames(segment, i == last, s, report));
         report.groups += s.groups;
         if (!progress(s)) return report;
     }
@@ -235,26 +255,31 @@ Result<Report> verify(world::Disk& disk, const std::string& directory, const std
 Result<Report> stat_directory(world::Disk& disk, const std::string& directory) {
     TRY(Listing listing, list_files(disk, directory));
     Report report = frame_of(listing);
+    // What was written to last, told by the bytes where a first frame stands.
+    size_t last = 0;
+    for (size_t i = 0; i < listing.files.size(); ++i) {
+        if (!listing.files[i].segment) continue;
+        const Segment& segment = *listing.files[i].segment;
+        char head[frame_header_bytes] = {};
+        if (!segment.compressed()) TRY_VOID(segment.read(segment_header_bytes, head, sizeof head, nullptr));
+        if (segment.compressed() || std::string_view(head, sizeof head).find_first_not_of('\0') != std::string_view::npos) last = i;
+    }
+    bool sealed = true;
     for (size_t i = 0; i < listing.files.size(); ++i) {
         if (!listing.files[i].segment) continue;
         const Segment& segment = *listing.files[i].segment;
         SegmentReport& s = report.segments[i];
-        if (segment.compressed()) {
+        if (i > last) {
+            note_unwritten(segment, i == last + 1 && sealed, s, report);
+        } else if (segment.compressed()) {
             s.used_bytes = segment.readable_bytes();
             report.tail = segment.first() + segment.readable_bytes();
-            continue;
-        }
-        // A first frame or none: the rest would have to be read.
-        char head[frame_header_bytes] = {};
-        FrameHeader header;
-        TRY(size_t got, segment.read(segment_header_bytes, head, sizeof head, nullptr));
-        bool begun = got == sizeof head && parse_frame_header(head, salt_of(segment.header().log_id), first_frame(segment), header);
-        s.state = begun ? SegmentState::active : SegmentState::reserved;
-        if (begun) {
-            s.first_time = header.time;
-            for (size_t k = 0; k < i; ++k)
-                if (report.segments[k].state == SegmentState::active) report.segments[k].state = SegmentState::sealed;
-            report.tail = first_frame(segment);
+        } else if (i < last) {
+            TRY(s.used_bytes, sealed_bytes(segment));
+        } else {
+            TRY(sealed, read_frames(segment, true, s, report));
+            s.groups = 0;
+            s.first_time = s.last_time = no_time;
         }
     }
     return report;

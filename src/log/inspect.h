@@ -61,7 +61,8 @@ struct Report {
 // Reads every byte of every segment. `progress` is called after each with what was found, and stops the work by returning false.
 Result<Report> verify(world::Disk& disk, const std::string& directory, const std::function<bool(const SegmentReport&)>& progress);
 
-// The same from file names, headers and sizes alone: quick on any log. Groups and times are left empty.
+// The same from file names, headers and sizes, and the frames of the one segment that is being written: quick on any log. Damage elsewhere is not found,
+// and groups and times are left empty.
 Result<Report> stat_directory(world::Disk& disk, const std::string& directory);
 
 struct BadPlace {

@@ -88,9 +88,43 @@ TEST_F(Inspect, ASoundLogIsCountedToItsEnd) {
             EXPECT_TRUE(seen.places.empty());
             auto quick = stat_directory(disk, dir);
             ASSERT_TRUE(quick.ok());
-            for (size_t i = 0; i < report.segments.size(); ++i) EXPECT_EQ(quick->segments[i].state, report.segments[i].state) << i;
+            EXPECT_TRUE(quick->sound());
+            EXPECT_EQ(quick->tail, tail);
+            for (size_t i = 0; i < report.segments.size(); ++i) {
+                EXPECT_EQ(quick->segments[i].state, report.segments[i].state) << i;
+                EXPECT_EQ(quick->segments[i].used_bytes, report.segments[i].used_bytes) << i;
+            }
         }
     }
+}
+
+// Beside a server: whatever the moment, stat says of the segment that is being written what verify says.
+TEST_F(Inspect, StatKnowsWhereTheLogEndsWhileItGrows) {
+    Options options;
+    options.segment_bytes = min_segment_bytes;
+    options.reserve_bytes = 0;
+    options.log_id = 5;
+    auto log = Log::open(disk, dir, options).value();
+    for (int i = 0; i < 60; ++i) {
+        const Report report = check();
+        const auto quick = stat_directory(disk, dir);
+        ASSERT_TRUE(quick.ok());
+        EXPECT_EQ(quick->tail, report.tail) << i;
+        EXPECT_EQ(quick->torn_bytes, report.torn_bytes) << i;
+        for (size_t k = 0; k < report.segments.size(); ++k) {
+            EXPECT_EQ(quick->segments[k].state, report.segments[k].state) << i << " " << k;
+            EXPECT_EQ(quick->segments[k].used_bytes, report.segments[k].used_bytes) << i << " " << k;
+        }
+        log->append(1000 + i, std::string(2000 + 37 * static_cast<size_t>(i), 'x'));
+        ASSERT_TRUE(log->sync().ok());
+        if (i % 7 == 0)
+            for (auto more = log->maintain(0, 0); more.ok() && *more;) more = log->maintain(0, 0);
+    }
+    const Position end = log->durable();
+    log.reset();
+    poke(end, "half a batch");
+    EXPECT_EQ(stat_directory(disk, dir)->torn_bytes, 12u);
+    EXPECT_EQ(stat_directory(disk, dir)->tail, end);
 }
 
 TEST_F(Inspect, DamageIsShownAndTheRestIsRead) {
