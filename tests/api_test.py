@@ -321,6 +321,28 @@ class StreamAnswer:
         self.status, self.headers = answer.status, answer.headers
 
 
+class Paging(unittest.TestCase):
+    def test_pages_of_pipelines_hold_everything_once_while_new_ones_arrive(self):
+        with Waybill(CONFIG) as server:
+            known = {"a/b ü", "orders", "web", "zeta", "batch"}
+            for seed, name in enumerate(sorted(known)):
+                run = Execution(name, seed=seed)
+                server.post_events(run.succeed() if seed % 2 else run.fail("Build", "Compile"))
+            for sort in ("name", "attention"):
+                paged, cursor, number = [], None, 0
+                while number == 0 or cursor is not None:
+                    page = server.get("/api/v1/pipelines", limit=2, sort=sort, **({"cursor": cursor} if cursor else {}))
+                    paged += [p["pipeline"] for p in page["pipelines"]]
+                    cursor, number = page["nextCursor"], number + 1
+                    # One that stands before all that were shown, in either order.
+                    server.post_events(Execution(f"!{sort}-{9 - number}", seed=number).fail("Build", "Compile"))
+                self.assertGreater(number, 2)
+                self.assertEqual(len(paged), len(set(paged)), paged)
+                self.assertLessEqual(known, set(paged))
+            for cursor in ("2", "zz", "00", "0000", "000000000000", "é"):
+                server.get("/api/v1/pipelines", expect=400, cursor=cursor)
+
+
 class ReadAfterWrite(unittest.TestCase):
     """What is acknowledged is read at once, from every endpoint; what is read is durable."""
 

@@ -9,6 +9,7 @@
 #include "event/envelope.h"
 #include "event/record.h"
 #include "node/texts.h"
+#include "server/list_page.h"
 
 namespace waybill::server {
 namespace {
@@ -77,12 +78,7 @@ Result<log::Entry> read_given(const log::Log& log, Position position) {
 http::Task<Result<http::Response>> list_events(const Context& context, http::Exchange& exchange) {
     const http::Head& head = exchange.head();
     const Filter filter{head.query("source").value_or(""), head.query("detailType").value_or(""), head.query("pipeline").value_or(""), head.query("executionId").value_or("")};
-    size_t limit = limits::page_default;
-    if (const auto text = head.query("limit")) {
-        auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), limit);
-        if (ec != std::errc{} || end != text->data() + text->size() || limit < 1 || limit > limits::page_max)
-            co_return invalid(fmt::format("limit: must be a number from 1 to {}", limits::page_max));
-    }
+    CO_TRY(const size_t limit, limit_of(head));
     const std::string order = head.query("order").value_or("asc");
     if (order != "asc" && order != "desc") co_return invalid("order: must be asc or desc");
     const Position released = context.node.gauges().released.load();
@@ -139,12 +135,7 @@ http::Task<Result<http::Response>> list_events(const Context& context, http::Exc
         if (found.size() == limit) next = std::to_string(found.back().position);
         else if (before > context.log.begin()) next = std::to_string(before);
     }
-    std::string json;
-    JsonWriter w(json);
-    w.begin_object().key("position").number(static_cast<int64_t>(released)).key("events").begin_array();
-    for (const auto& e : found) write(w, e);
-    w.end_array().key("nextCursor").text_or_null(next).end_object();
-    co_return at_position(http::json_response(200, std::move(json)), released);
+    co_return list_page(released, "events", found, next, [](JsonWriter& w, const FoundEvent& e) { write(w, e); });
 }
 
 http::Task<Result<http::Response>> one_event(const Context& context, http::Exchange&, std::string text) {

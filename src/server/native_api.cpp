@@ -6,34 +6,20 @@
 #include <algorithm>
 #include <charconv>
 #include <memory>
+#include <tuple>
 
 #include "event/envelope.h"
 #include "node/receipt.h"
 #include "node/texts.h"
 #include "notify/message.h"
 #include "server/events_list.h"
+#include "server/list_page.h"
 
 namespace waybill::server {
 namespace {
 
 constexpr size_t rows_a_read = 500;     // pipelines copied in one go on the sequencer's thread
 constexpr size_t small_body = 64 << 10;
-
-Result<size_t> limit_of(const http::Head& head, size_t otherwise, size_t max) {
-    const auto text = head.query("limit");
-    if (!text) return otherwise;
-    size_t n = 0;
-    auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), n);
-    if (ec != std::errc{} || end != text->data() + text->size() || n < 1 || n > max) return invalid(fmt::format("limit: '{}' is not a number from 1 to {}", text->substr(0, 40), max));
-    return n;
-}
-
-Result<history::PageRequest> page_of(const http::Head& head) {
-    history::PageRequest page;
-    TRY(page.limit, limit_of(head, limits::page_default, limits::page_max));
-    page.cursor = head.query("cursor").value_or("");
-    return page;
-}
 
 http::Response ok(std::string json, Position position) { return at_position(http::json_response(200, std::move(json)), position); }
 
@@ -43,7 +29,7 @@ bool contains_folded(std::string_view text, std::string_view part) {
 }
 
 // How much a row wants to be looked at: failing first, then running, then by name.
-int attention(const PipelineRow& row) {
+int attention_of(const PipelineRow& row) {
     if (!row.open_incident.empty()) return 0;
     switch (row.current.state) {
         case State::failed: return 0;
@@ -52,6 +38,37 @@ int attention(const PipelineRow& row) {
         case State::stopping: return 1;
         default: return 2;
     }
+}
+
+// The place of a row in the list; a cursor is the place of the last row shown, in hex, so that it stands in a query as it is.
+template <class Text>
+using RowPlace = std::tuple<int, Text, Text, Text>;
+
+RowPlace<std::string_view> place_of(const PipelineRow& row, bool by_attention) {
+    return {by_attention ? attention_of(row) : 0, row.key.pipeline, row.key.account, row.key.region};
+}
+
+std::string row_cursor(const RowPlace<std::string_view>& place) {
+    std::string bytes;
+    ByteWriter out(bytes);
+    out.u8(static_cast<uint8_t>(std::get<0>(place)));
+    for (std::string_view part : {std::get<1>(place), std::get<2>(place), std::get<3>(place)}) out.text(part);
+    return to_hex(bytes);
+}
+
+std::optional<RowPlace<std::string>> read_row_cursor(std::string_view cursor) {
+    std::string bytes;
+    for (; !cursor.empty(); cursor.remove_prefix(std::min<size_t>(2, cursor.size()))) {
+        unsigned byte = 0;
+        auto [end, ec] = std::from_chars(cursor.data(), cursor.data() + std::min<size_t>(2, cursor.size()), byte, 16);
+        if (ec != std::errc{} || end != cursor.data() + 2) return {};
+        bytes.push_back(static_cast<char>(byte));
+    }
+    ByteReader in(bytes);
+    RowPlace<std::string> place;
+    std::get<0>(place) = in.u8();
+    for (auto* part : {&std::get<1>(place), &std::get<2>(place), &std::get<3>(place)}) *part = in.text();
+    return in.complete() ? std::optional(std::move(place)) : std::nullopt;
 }
 
 http::Task<Result<http::Response>> pipelines(const Context& context, http::Exchange& exchange) {
@@ -64,6 +81,8 @@ http::Task<Result<http::Response>> pipelines(const Context& context, http::Excha
         if (!status) co_return invalid(fmt::format("status: '{}' is not one of InProgress, Succeeded, Failed, Stopping, Stopped, Superseded, Cancelled", text->substr(0, 40)));
     }
     if (sort != "name" && sort != "attention") co_return invalid("sort: must be name or attention");
+    std::optional<RowPlace<std::string>> after;
+    if (!cursor.empty() && !(after = read_row_cursor(cursor))) co_return invalid("cursor: not one that this list gave");
 
     // Pipelines are never forgotten, so their addresses may be kept between the reads.
     using Pointers = std::vector<const tracking::Pipeline*>;
@@ -93,22 +112,16 @@ http::Task<Result<http::Response>> pipelines(const Context& context, http::Excha
     }
     if (status)
         std::erase_if(rows, [&](const PipelineRow& r) { return status_word(r.current.state) != status_word(*status); });
-    if (sort == "attention")
-        std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return std::pair(attention(a), a.key) < std::pair(attention(b), b.key); });
-    size_t from = 0;
-    if (!cursor.empty()) {
-        auto [end, ec] = std::from_chars(cursor.data(), cursor.data() + cursor.size(), from);
-        if (ec != std::errc{} || end != cursor.data() + cursor.size()) co_return invalid("cursor: not one that this list gave");
+    const bool by_attention = sort == "attention";
+    if (by_attention) std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return place_of(a, true) < place_of(b, true); });
+    const size_t total = rows.size();
+    if (after) std::erase_if(rows, [&](const PipelineRow& r) { return place_of(r, by_attention) <= *after; });
+    std::string next;
+    if (rows.size() > limit) {
+        next = row_cursor(place_of(rows[limit - 1], by_attention));
+        rows.erase(rows.begin() + static_cast<ptrdiff_t>(limit), rows.end());
     }
-    std::string json;
-    JsonWriter w(json);
-    w.begin_object().key("position").number(static_cast<int64_t>(position)).key("total").number(static_cast<int64_t>(rows.size())).key("pipelines").begin_array();
-    for (size_t i = from; i < std::min(rows.size(), from + limit); ++i) write_json(w, rows[i]);
-    w.end_array().key("nextCursor");
-    if (from + limit < rows.size()) w.text(std::to_string(from + limit));
-    else w.null();
-    w.end_object();
-    co_return ok(std::move(json), position);
+    co_return list_page(position, "pipelines", rows, next, [](JsonWriter& w, const PipelineRow& row) { write_json(w, row); }, total);
 }
 
 http::Task<Result<http::Response>> executions(const Context& context, http::Exchange& exchange, std::string pipeline) {
@@ -118,12 +131,7 @@ http::Task<Result<http::Response>> executions(const Context& context, http::Exch
     history::ExecutionFilter filter{pipeline, head.query("account"), head.query("region")};
     CO_TRY(const auto found, context.history.executions(filter, page));
     if (found.items.empty() && page.cursor.empty()) co_return not_found(fmt::format("no pipeline '{}' has been seen", pipeline));
-    std::string json;
-    JsonWriter w(json);
-    w.begin_object().key("position").number(static_cast<int64_t>(position)).key("executions").begin_array();
-    for (const auto& e : found.items) write_summary_json(w, e);
-    w.end_array().key("nextCursor").text_or_null(found.next).end_object();
-    co_return ok(std::move(json), position);
+    co_return list_page(position, "executions", found.items, found.next, [](JsonWriter& w, const ExecutionView& e) { write_summary_json(w, e); });
 }
 
 struct FoundExecution {
@@ -193,12 +201,7 @@ http::Task<Result<http::Response>> incidents(const Context& context, http::Excha
     filter.region = head.query("region");
     const Position position = co_await history_caught_up(context, exchange);
     CO_TRY(const auto found, context.history.incidents(filter, page));
-    std::string json;
-    JsonWriter w(json);
-    w.begin_object().key("position").number(static_cast<int64_t>(position)).key("incidents").begin_array();
-    for (const auto& i : found.items) write_json(w, i);
-    w.end_array().key("nextCursor").text_or_null(found.next).end_object();
-    co_return ok(std::move(json), position);
+    co_return list_page(position, "incidents", found.items, found.next, [](JsonWriter& w, const Incident& i) { write_json(w, i); });
 }
 
 // The failed action that an execution's failure is told with: the newest one of its newest failed stage.
@@ -281,12 +284,7 @@ http::Task<Result<http::Response>> deliveries(const Context& context, http::Exch
     filter.region = head.query("region");
     const Position position = co_await history_caught_up(context, exchange);
     CO_TRY(const auto found, context.history.deliveries(filter, page));
-    std::string json;
-    JsonWriter w(json);
-    w.begin_object().key("position").number(static_cast<int64_t>(position)).key("deliveries").begin_array();
-    for (const auto& d : found.items) write_json(w, d);
-    w.end_array().key("nextCursor").text_or_null(found.next).end_object();
-    co_return ok(std::move(json), position);
+    co_return list_page(position, "deliveries", found.items, found.next, [](JsonWriter& w, const Delivery& d) { write_json(w, d); });
 }
 
 http::Task<Result<std::optional<Delivery>>> find_delivery(const Context& context, http::Exchange& exchange, DeliveryId id) {
@@ -395,7 +393,7 @@ http::Task<Result<http::Response>> redrive_many(const Context& context, http::Ex
 http::Task<Result<http::Response>> search(const Context& context, http::Exchange& exchange) {
     const auto q = exchange.head().query("q");
     if (!q || q->empty()) co_return invalid("q: what to search for is required");
-    CO_TRY(const size_t limit, limit_of(exchange.head(), limits::page_default, limits::page_max));
+    CO_TRY(const size_t limit, limit_of(exchange.head()));
     const Position position = co_await history_caught_up(context, exchange);
     CO_TRY(const auto hits, context.history.search(*q, limit));
     std::string json;
