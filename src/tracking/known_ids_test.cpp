@@ -156,14 +156,17 @@ TEST(KnownIds, WhatEncodeDoesNotWriteIsRefused) {
     });
 }
 
-// The identity is (bus, source, id, replay-name): an event is a repetition only where all four are the same, whatever else it says.
+// The identity is (bus, source, id, replay-name): an event is a repetition only where all four are the same, whatever else it
+// says.
 TEST(KnownIds, AnEventIsARepetitionWhereBusSourceIdAndReplayNameAreTheSame) {
     EnvelopeReader reader;
     KnownIds ids;
-    auto known = [&](const std::string& source, const std::string& event_id, const std::string& replay, std::string_view bus, const std::string& detail = "{}") {
-        const std::string json = R"({"version":"0","id":")" + event_id + R"(","detail-type":"Something","source":")" + source +
-                                 R"(","account":"111122223333","time":"2026-04-19T12:00:00Z","region":"eu-west-1","resources":[],)" +
-                                 (replay.empty() ? "" : R"("replay-name":")" + replay + R"(",)") + R"("detail":)" + detail + "}";
+    auto known = [&](const std::string& source, const std::string& event_id, const std::string& replay, std::string_view bus,
+                     const std::string& detail = "{}") {
+        const std::string json =
+            R"({"version":"0","id":")" + event_id + R"(","detail-type":"Something","source":")" + source +
+            R"(","account":"111122223333","time":"2026-04-19T12:00:00Z","region":"eu-west-1","resources":[],)" +
+            (replay.empty() ? "" : R"("replay-name":")" + replay + R"(",)") + R"("detail":)" + detail + "}";
         const auto event = reader.read(json, bus);
         EXPECT_TRUE(std::holds_alternative<IncomingEvent>(event)) << std::get<FieldError>(event).reason;
         const Hash128 identity = std::get<IncomingEvent>(event).identity;

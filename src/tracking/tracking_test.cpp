@@ -1,5 +1,5 @@
-// Tracking's merge, one rule at a time, on events written out by hand: what each rule of the table in ARCHITECTURE.md ("Order") makes of the cases
-// at its edge. That the rules together are a pure function of the set of events is src/sim/order_test.cpp.
+// Tracking's merge, one rule at a time, on events written out by hand: what each rule of the table in ARCHITECTURE.md ("Order")
+// makes of the cases at its edge. That the rules together are a pure function of the set of events is src/sim/order_test.cpp.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -59,7 +59,8 @@ struct Room {
     ExecutionView view(std::string_view id = "execution-1") const { return tracking.view(execution(id)); }
     std::vector<std::string> gaps() const {
         std::vector<std::string> out;
-        for (const auto& g : find_gaps(view())) out.push_back(std::string(scope_word(g.scope)) + " " + std::to_string(g.attempt) + " " + std::string(g.kind));
+        for (const auto& g : find_gaps(view()))
+            out.push_back(std::string(scope_word(g.scope)) + " " + std::to_string(g.attempt) + " " + std::string(g.kind));
         return out;
     }
     CurrentExecution current() const { return tracking.current(*tracking.find_pipeline(orders)); }
@@ -78,7 +79,8 @@ TimeMs end_of(const ExecutionView& v, Scope scope) {
 
 std::vector<State> states_of(Scope scope) {
     std::vector<State> states;
-    for (State s : {State::started, State::resumed, State::stopping, State::succeeded, State::superseded, State::canceled, State::abandoned, State::stopped, State::failed})
+    for (State s : {State::started, State::resumed, State::stopping, State::succeeded, State::superseded, State::canceled,
+                    State::abandoned, State::stopped, State::failed})
         if (parse_state(scope, event_word(s))) states.push_back(s);
     return states;
 }
@@ -89,17 +91,21 @@ TEST(States, OfOneAttemptEachPairIsJudgedByItsRank) {
     for (Scope scope : {Scope::pipeline, Scope::stage, Scope::action})
         for (State first : states_of(scope))
             for (State second : states_of(scope)) {
-                SCOPED_TRACE(std::string(scope_word(scope)) + " " + std::string(event_word(first)) + " then " + std::string(event_word(second)));
+                SCOPED_TRACE(std::string(scope_word(scope)) + " " + std::string(event_word(first)) + " then " +
+                             std::string(event_word(second)));
                 Room r;
                 EXPECT_EQ(r.take(event(scope, first)), Outcome::accepted);
-                EXPECT_EQ(r.take(event(scope, second)), second == first ? Outcome::duplicate : second > first ? Outcome::accepted : Outcome::late);
+                EXPECT_EQ(r.take(event(scope, second)), second == first  ? Outcome::duplicate
+                                                        : second > first ? Outcome::accepted
+                                                                         : Outcome::late);
                 EXPECT_EQ(shown(r.view(), scope), std::pair(1, std::max(first, second)));
                 EXPECT_EQ(r.take(event(scope, first)), Outcome::duplicate);
             }
 }
 
 TEST(States, OfTwoEndsOfOneAttemptTheWorseNewsWinsAndIsAGap) {
-    const std::vector<State> from_good_to_bad{State::succeeded, State::superseded, State::canceled, State::abandoned, State::stopped, State::failed};
+    const std::vector<State> from_good_to_bad{State::succeeded, State::superseded, State::canceled,
+                                              State::abandoned, State::stopped,    State::failed};
     for (Scope scope : {Scope::pipeline, Scope::stage, Scope::action}) {
         State before = State::stopping;
         for (State end : from_good_to_bad) {
@@ -110,7 +116,8 @@ TEST(States, OfTwoEndsOfOneAttemptTheWorseNewsWinsAndIsAGap) {
                 r.take(event(scope, end));
                 EXPECT_EQ(r.take(event(scope, before)), Outcome::late);
                 EXPECT_EQ(shown(r.view(), scope).second, end);
-                EXPECT_THAT(r.gaps(), testing::Contains(std::string(scope_word(scope)) + " 1 conflicting_ends")) << event_word(before) << " " << event_word(end);
+                EXPECT_THAT(r.gaps(), testing::Contains(std::string(scope_word(scope)) + " 1 conflicting_ends"))
+                    << event_word(before) << " " << event_word(end);
             }
             before = end;
         }
@@ -149,9 +156,12 @@ TEST(States, ResumedComesBeforeTheEndOfTheAttemptBefore) {
 TEST(States, AStagesAttemptZeroIsItsFirst) {
     EnvelopeReader reader;
     auto read = [&](const char* attempt, const char* state) {
-        const std::string json = std::string(R"({"version":"0","id":"e","detail-type":"CodePipeline Stage Execution State Change","source":"aws.codepipeline",)") +
-                                 R"("account":"111122223333","time":"2026-04-19T12:00:00Z","region":"eu-west-1","resources":[],"detail":{"pipeline":"orders-deploy",)" +
-                                 R"("execution-id":"execution-1","stage":"Build","version":3.0,"pipeline-execution-attempt":)" + attempt + R"(,"state":")" + state + R"("}})";
+        const std::string json =
+            std::string(
+                R"({"version":"0","id":"e","detail-type":"CodePipeline Stage Execution State Change","source":"aws.codepipeline",)") +
+            R"("account":"111122223333","time":"2026-04-19T12:00:00Z","region":"eu-west-1","resources":[],"detail":{"pipeline":"orders-deploy",)" +
+            R"("execution-id":"execution-1","stage":"Build","version":3.0,"pipeline-execution-attempt":)" + attempt +
+            R"(,"state":")" + state + R"("}})";
         return *std::get<IncomingEvent>(reader.read(json)).pipeline;
     };
     Room r;
@@ -184,8 +194,10 @@ TEST(Actions, EachActionExecutionIdIsARowOfItsOwn) {
 
     std::vector<std::tuple<std::string, std::string, std::string, State, int>> rows;
     for (const auto& a : r.view().actions) rows.emplace_back(a.stage, a.name, a.action_execution_id, a.state, a.attempt);
-    EXPECT_THAT(rows, UnorderedElementsAre(std::tuple("Build", "Compile", "a-1", State::failed, 1), std::tuple("Build", "Compile", "a-2", State::started, 2),
-                                           std::tuple("Deploy", "Compile", "a-1", State::succeeded, 1), std::tuple("Build", "Lint", "a-1", State::started, 1)));
+    EXPECT_THAT(rows, UnorderedElementsAre(std::tuple("Build", "Compile", "a-1", State::failed, 1),
+                                           std::tuple("Build", "Compile", "a-2", State::started, 2),
+                                           std::tuple("Deploy", "Compile", "a-1", State::succeeded, 1),
+                                           std::tuple("Build", "Lint", "a-1", State::started, 1)));
     // A further event of the first retry changes that row alone.
     EXPECT_EQ(r.take(event(Scope::action, State::stopping)), Outcome::late);
     EXPECT_THAT(r.view().actions, SizeIs(4));
@@ -249,8 +261,8 @@ TEST(Times, StartIsTheEarliestUpdateTheLatestAndEndTheLatestOfTheWinningState) {
         r.take(started_at(event(scope, State::succeeded, 1, 50'000), 9'000));
         r.take(started_at(event(scope, State::failed, 1, 40'000), 7'000));
         EXPECT_EQ(end_of(r.view(), scope), day + 40'000);
-        r.take(event(scope, State::failed, 1, 45'000));   // the same end again, a little later
-        r.take(event(scope, State::failed, 1, 30'000));   // and once more, earlier
+        r.take(event(scope, State::failed, 1, 45'000));     // the same end again, a little later
+        r.take(event(scope, State::failed, 1, 30'000));     // and once more, earlier
         r.take(event(scope, State::succeeded, 1, 90'000));  // a state that has lost already
         r.take(started_at(event(scope, State::started, 1, 20'000), 8'000));
         const ExecutionView v = r.view();
@@ -259,7 +271,8 @@ TEST(Times, StartIsTheEarliestUpdateTheLatestAndEndTheLatestOfTheWinningState) {
         EXPECT_EQ(start, day + 7'000);
         EXPECT_EQ(v.update, day + 90'000);
         EXPECT_EQ(v.first, day + 7'000);
-        EXPECT_EQ(v.start, scope == Scope::pipeline ? day + 7'000 : no_time);  // only the pipeline's own events say when it started
+        EXPECT_EQ(v.start,
+                  scope == Scope::pipeline ? day + 7'000 : no_time);  // only the pipeline's own events say when it started
         EXPECT_EQ(v.ordering_start(), day + 7'000);
     }
 }
@@ -284,8 +297,10 @@ TEST(Texts, AreThoseOfTheGreatestByWeightTimeAndContent) {
         e.content = content;
         return e;
     };
-    const auto old_commit = with(State::started, Texts::trigger | Texts::commit, 1'000, 1), commit = with(State::started, Texts::trigger | Texts::commit, 2'000, 2),
-               tie = with(State::resumed, Texts::trigger | Texts::commit, 2'000, 3), later_trigger = with(State::succeeded, Texts::trigger, 9'000, 4);
+    const auto old_commit = with(State::started, Texts::trigger | Texts::commit, 1'000, 1),
+               commit = with(State::started, Texts::trigger | Texts::commit, 2'000, 2),
+               tie = with(State::resumed, Texts::trigger | Texts::commit, 2'000, 3),
+               later_trigger = with(State::succeeded, Texts::trigger, 9'000, 4);
     std::vector<PipelineEvent> events{old_commit, commit, tie, later_trigger};
     std::sort(events.begin(), events.end(), [](const auto& a, const auto& b) { return a.content < b.content; });
     do {
@@ -293,7 +308,8 @@ TEST(Texts, AreThoseOfTheGreatestByWeightTimeAndContent) {
         for (const auto& e : events) r.take(e);
         EXPECT_EQ(r.view().trigger.content, 3u);
         EXPECT_EQ(r.view().stop_comment.position, 0u);
-    } while (std::next_permutation(events.begin(), events.end(), [](const auto& a, const auto& b) { return a.content < b.content; }));
+    } while (
+        std::next_permutation(events.begin(), events.end(), [](const auto& a, const auto& b) { return a.content < b.content; }));
 }
 
 TEST(Texts, AStopCommentIsTheNewestAttemptsAndAResultTheWinningStates) {
@@ -338,7 +354,8 @@ TEST(Gaps, ComeWithALostEventAndGoWithIt) {
     Room r;
     auto take = [&](Scope scope, State state, int attempt = 1) { r.take(event(scope, state, attempt)); };
     take(Scope::pipeline, State::failed, 2);
-    EXPECT_THAT(r.gaps(), UnorderedElementsAre("pipeline 1 missing_start", "pipeline 2 missing_resume", "pipeline 1 missing_end", "pipeline 2 missing_stages"));
+    EXPECT_THAT(r.gaps(), UnorderedElementsAre("pipeline 1 missing_start", "pipeline 2 missing_resume", "pipeline 1 missing_end",
+                                               "pipeline 2 missing_stages"));
     take(Scope::pipeline, State::resumed, 2);
     take(Scope::pipeline, State::stopped, 1);
     take(Scope::pipeline, State::started);
@@ -456,7 +473,8 @@ TEST(Retired, ComesBackWholeAndTheSameEventIsStillARepetition) {
     ByteWriter out_again(again);
     encode(out_again, r.view());
     EXPECT_EQ(again, encoded);
-    for (const auto& e : {event(Scope::stage, State::failed), event(Scope::action, State::failed), event(Scope::pipeline, State::started)})
+    for (const auto& e :
+         {event(Scope::stage, State::failed), event(Scope::action, State::failed), event(Scope::pipeline, State::started)})
         EXPECT_EQ(r.take(e), Outcome::duplicate);
     EXPECT_EQ(r.take(event(Scope::stage, State::started)), Outcome::late);
     EXPECT_EQ(r.take(event(Scope::pipeline, State::resumed, 2)), Outcome::accepted);
