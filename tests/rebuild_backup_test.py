@@ -257,6 +257,8 @@ class Snapshots(Folder):
         held = Execution("held").fail("Build", "Compile", summary="at last")
         cause = [e for e in held if e["detail"].get("action") and e["detail"]["state"] == "FAILED"]
         server.post_events(e for e in held if e not in cause)
+        told = Execution("told")
+        server.post_events(told.fail("Build", "Compile"))
         padding(server, 24, "some")
         eventually(lambda: " snapshot position=" in server.log(), seconds=180)
         before = settled(server)
@@ -273,6 +275,8 @@ class Snapshots(Folder):
         answer = server.post_events(events)
         self.assertEqual((answer["accepted"], answer["duplicates"]), (0, len(events)))
         self.assertEqual([d["deliveryId"] for d in settled(server)["deliveries"]], [d["deliveryId"] for d in before["deliveries"]])
+        server.post_events(told.retry("Build") + told.resume("Build", failing=["Compile"]))
+        self.assertIn(("policy.pipeline_failed", "already_told"), [(d["policy"], d["reason"]) for d in server.get(f"/api/v1/why/{told.id}")["decisions"]])
         server.post_events(cause)
         eventually(lambda: server.get("/api/v1/deliveries", limit=1000)["deliveries"], lambda found: not [d for d in found if d["status"] == "held" and d["kind"] == "notify"])
         # And from the log alone the same follows.
