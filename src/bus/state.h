@@ -174,6 +174,7 @@ bool decode(std::string_view body, Change& change);
 // The rules of one bus, as they were at one version.
 struct BusRoutes {
     std::shared_ptr<const patterns::Matcher> matcher;
+    std::vector<RuleId> everything;     // archives without a pattern
 };
 struct Routes {
     uint64_t version = 0;
@@ -190,8 +191,6 @@ public:
     void apply(const Change& change, Position position);
     // An event of `bytes` came to an archive.
     void archived(RuleId archive, uint64_t bytes);
-    // A scheduled rule fired at, or passed over, this slot.
-    void fired(RuleId rule, TimeMs slot);
 
     // -- reading; pointers hold until the next apply --
     // The default bus exists everywhere, without having been made.
@@ -214,11 +213,9 @@ public:
     const Destination* destination(const Place& place, std::string_view name) const;
     std::vector<const Destination*> destinations(const Place& place) const;
 
-    // Changes with every change of what matches; the snapshot is made once a version.
+    // Changes with every change of what matches. The snapshot of a version is made when it is first asked for, so that many changes in a row cost one.
     uint64_t version() const { return version_; }
-    std::shared_ptr<const Routes> routes() const { return routes_; }
-    // The same as the snapshot's, on the live state.
-    void match(const BusKey& bus, std::string_view envelope, patterns::MatchScratch& scratch, std::vector<RuleId>& out) const { routes_->match(bus, envelope, scratch, out); }
+    const std::shared_ptr<const Routes>& routes();
 
     // Scheduled rules: the earliest next slot, and the rules that are due.
     TimeMs next_slot() const { return slots_.empty() ? no_time : std::get<0>(*slots_.begin()); }
@@ -235,7 +232,8 @@ private:
     void put(Rule rule, Position position);
     void put(Archive archive, Position position);
     void erase(const Erase& what);
-    void rematch(const BusKey& bus, RuleId id, const std::string* pattern);
+    void rematch(const BusKey& bus, RuleId id);
+    const std::string* pattern_of(RuleId id) const;
     void schedule(const Rule& rule);
     void unschedule(RuleId id);
 
@@ -251,6 +249,7 @@ private:
     std::set<std::pair<TimeMs, RuleId>> slots_;   // the next slot of each enabled scheduled rule
     std::map<RuleId, TimeMs> next_of_;
     uint64_t version_ = 0;
+    std::map<BusKey, std::set<RuleId>> stale_;    // what changed since routes_ was made
     std::shared_ptr<const Routes> routes_;
 };
 
