@@ -1,7 +1,7 @@
 // One rule as the matcher keeps it: its branches, clauses and tests in one block of memory, so that a hundred thousand rules are small and holding a
 // candidate against an event touches few cache lines.
 //
-//   CompiledRule | Branch… | uint32_t clause of each use… | CompiledClause… | CompiledTest… | text
+//   CompiledRule | Branch… | CompiledClause… | CompiledTest… | uint16_t clause of each use… | text
 //
 // Counted by reference and immutable once it is filed: the snapshots that know a rule share it. Any thread may read it.
 #pragma once
@@ -20,15 +20,18 @@
 namespace waybill::patterns {
 
 struct CompiledTest {
-    TestKind kind;
-    uint32_t but;          // anything_but: so many of the tests that follow belong to it
-    uint32_t at, length;   // text: folded where case is ignored, number_key() of a number, the bytes of a NumberRange or Network
+    uint32_t kind_and_but;  // TestKind in the low byte; anything_but: above it, how many of the tests that follow belong to it
+    uint32_t at, length;    // text: folded where case is ignored, number_key() of a number, the bytes of a NumberRange or Network
+    TestKind kind() const { return static_cast<TestKind>(kind_and_but & 0xff); }
+    uint32_t but() const { return kind_and_but >> 8; }
 };
 
 struct CompiledClause {
     uint32_t field;
-    uint32_t first_test, tests;  // with those that belong to an anything_but
-    bool may_be_absent;          // some test is TestKind::absent
+    uint32_t first_test;
+    uint32_t tests_and_absence;  // the number of tests, with those that belong to an anything_but; in the highest bit whether some test is TestKind::absent
+    uint32_t tests() const { return tests_and_absence & 0x7fffffff; }
+    bool may_be_absent() const { return tests_and_absence >> 31; }
 };
 
 class CompiledRule;
@@ -73,9 +76,9 @@ public:
 
     const CompiledClause& clause(const Branch& branch, uint32_t use) const { return clauses()[uses()[branch.first_use + use]]; }
     uint32_t clause_count() const { return clauses_; }
-    const CompiledClause* clauses() const { return reinterpret_cast<const CompiledClause*>(uses() + uses_); }
+    const CompiledClause* clauses() const { return reinterpret_cast<const CompiledClause*>(reinterpret_cast<const Branch*>(this + 1) + branches_); }
     const CompiledTest* tests() const { return reinterpret_cast<const CompiledTest*>(clauses() + clauses_); }
-    std::string_view text(const CompiledTest& test) const { return {reinterpret_cast<const char*>(tests() + tests_) + test.at, test.length}; }
+    std::string_view text(const CompiledTest& test) const { return {reinterpret_cast<const char*>(uses() + uses_) + test.at, test.length}; }
     template <class T>
     T value(const CompiledTest& test) const {
         T v;
@@ -88,11 +91,12 @@ public:
 private:
     friend class RuleRef;
     CompiledRule() = default;
-    const uint32_t* uses() const { return reinterpret_cast<const uint32_t*>(reinterpret_cast<const Branch*>(this + 1) + branches_); }
+    const uint16_t* uses() const { return reinterpret_cast<const uint16_t*>(tests() + tests_); }
 
     RuleId id_ = 0;
     mutable std::atomic<uint32_t> references_{1};
-    uint32_t branches_ = 0, uses_ = 0, clauses_ = 0, tests_ = 0;
+    uint16_t branches_ = 0, clauses_ = 0;
+    uint32_t uses_ = 0, tests_ = 0;
 };
 
 inline RuleRef::RuleRef(const RuleRef& other) : rule_(other.rule_) {

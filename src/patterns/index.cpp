@@ -158,7 +158,7 @@ bool FieldIndex::keyed(TestKind kind, KeyKind& key) {
 }
 
 uint64_t FieldIndex::hash_of(const CompiledRule& rule, const CompiledTest& test, KeyKind kind) {
-    if (test.kind == TestKind::cidr) {
+    if (test.kind() == TestKind::cidr) {
         const Network network = rule.value<Network>(test);
         char key[17];
         key[0] = static_cast<char>(network.bits);
@@ -180,13 +180,13 @@ void FieldIndex::count_length(KeyKind kind, uint32_t length, int by) {
 void FieldIndex::file(const Branch& branch, uint64_t change) {
     const CompiledRule& rule = branch.rule();
     const CompiledClause& clause = rule.clause(branch, branch.driver);
-    for (uint32_t i = 0; i < clause.tests; i += 1 + rule.tests()[clause.first_test + i].but) {
+    for (uint32_t i = 0; i < clause.tests(); i += 1 + rule.tests()[clause.first_test + i].but()) {
         const CompiledTest& test = rule.tests()[clause.first_test + i];
         KeyKind kind;
-        if (keyed(test.kind, kind)) {
+        if (keyed(test.kind(), kind)) {
             hash.add(hash_of(rule, test, kind), &branch, change);
             uint32_t length = test.length;
-            if (test.kind == TestKind::cidr) {
+            if (test.kind() == TestKind::cidr) {
                 const Network network = rule.value<Network>(test);
                 if (network.v6) kind = KeyKind::network_v6;
                 length = network.bits;
@@ -195,7 +195,7 @@ void FieldIndex::file(const Branch& branch, uint64_t change) {
             if (has_length(kind)) count_length(kind, length, 1);
             continue;
         }
-        switch (test.kind) {
+        switch (test.kind()) {
             case TestKind::numeric:
                 ranges.push_back({rule.value<NumberRange>(test), &branch});
                 ranges_sorted = false;
@@ -223,13 +223,13 @@ void FieldIndex::file(const Branch& branch, uint64_t change) {
 void FieldIndex::unfile(const Branch& branch, uint64_t change) {
     const CompiledRule& rule = branch.rule();
     const CompiledClause& clause = rule.clause(branch, branch.driver);
-    for (uint32_t i = 0; i < clause.tests; i += 1 + rule.tests()[clause.first_test + i].but) {
+    for (uint32_t i = 0; i < clause.tests(); i += 1 + rule.tests()[clause.first_test + i].but()) {
         const CompiledTest& test = rule.tests()[clause.first_test + i];
         KeyKind kind;
-        if (keyed(test.kind, kind)) {
+        if (keyed(test.kind(), kind)) {
             hash.remove(hash_of(rule, test, kind), &branch, change);
             uint32_t length = test.length;
-            if (test.kind == TestKind::cidr) {
+            if (test.kind() == TestKind::cidr) {
                 const Network network = rule.value<Network>(test);
                 if (network.v6) kind = KeyKind::network_v6;
                 length = network.bits;
@@ -238,7 +238,7 @@ void FieldIndex::unfile(const Branch& branch, uint64_t change) {
             if (has_length(kind)) count_length(kind, length, -1);
             continue;
         }
-        switch (test.kind) {
+        switch (test.kind()) {
             case TestKind::numeric: {
                 const NumberRange range = rule.value<NumberRange>(test);
                 const auto at = std::ranges::find_if(ranges, [&](const Range& r) { return r.branch == &branch && r.range == range; });
@@ -286,8 +286,8 @@ void FieldIndex::finish() {
 
 size_t FieldIndex::crowd(const CompiledRule& rule, const CompiledTest& test) const {
     KeyKind kind;
-    if (keyed(test.kind, kind)) return hash.count(hash_of(rule, test, kind));
-    switch (test.kind) {
+    if (keyed(test.kind(), kind)) return hash.count(hash_of(rule, test, kind));
+    switch (test.kind()) {
         case TestKind::numeric: return ranges.size();
         case TestKind::wildcard: return wildcards.empty() ? 0 : wildcards.size();
         case TestKind::exists: return present.size();

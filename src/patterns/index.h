@@ -72,6 +72,17 @@ public:
     }
     size_t count(uint64_t hash) const;
     bool empty() const { return entries_ == 0; }
+    size_t keys() const { return entries_; }
+
+    // For LookAhead; the table is not empty.
+    void prefetch_entry(uint64_t hash) const { __builtin_prefetch(slots_[shard_of(hash)] + (hash & mask_)); }
+    void prefetch_branch(uint64_t hash) const {
+        const Entry* entry = lookup(hash);
+        if (!entry) return;
+        const auto* branch = reinterpret_cast<const char*>(entry->ref & ~uintptr_t{1});
+        __builtin_prefetch(branch);
+        __builtin_prefetch(branch + 64);
+    }
 
     void add(uint64_t hash, const Branch* branch, uint64_t edit);
     void remove(uint64_t hash, const Branch* branch, uint64_t edit);

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -130,6 +130,8 @@ private:
     size_t size_ = 0;
 };
 
+constexpr size_t keys_beyond_caches = 2000;  // from here on a lookup waits for memory
+
 struct Paths {
     std::map<std::string, uint32_t, std::less<>> fields;
     std::vector<uint32_t> free;   // numbers that no path has
@@ -145,6 +147,8 @@ struct Matcher::Parts {
     std::shared_ptr<const PathPlan> plan;
     std::vector<std::shared_ptr<FieldIndex>> fields;   // of each field; nothing where no branch is filed
     std::vector<uint32_t> absent_fields;               // those with branches filed under absence
+    std::vector<const BranchHash*> tables;             // of each field: its keys, where they are many and are texts; for LookAhead
+    bool look_ahead = false;                           // there is one
     RuleTable rules;
 };
 
@@ -308,7 +312,7 @@ private:
             const CompiledClause& clause = rule.clause(branch, use);
             ScannedValue* value = first_value(clause.field);
             if (!value) {
-                if (!clause.may_be_absent) return false;
+                if (!clause.may_be_absent()) return false;
                 continue;
             }
             bool passed = false, outside_arrays = false;
@@ -342,7 +346,7 @@ private:
 
     bool passes(const CompiledRule& rule, const CompiledClause& clause, ScannedValue& value) {
         const CompiledTest* test = rule.tests() + clause.first_test;
-        for (const CompiledTest* end = test + clause.tests; test != end; test += 1 + test->but) {
+        for (const CompiledTest* end = test + clause.tests(); test != end; test += 1 + test->but()) {
             if (passes(rule, *test, value)) return true;
         }
         return false;
@@ -350,7 +354,7 @@ private:
 
     bool passes(const CompiledRule& rule, const CompiledTest& test, ScannedValue& value) {
         const bool text = value.kind == ValueKind::text, number = value.kind == ValueKind::number;
-        switch (test.kind) {
+        switch (test.kind()) {
             case TestKind::text: return text && text_of(value) == rule.text(test);
             case TestKind::literal: return value.kind == ValueKind::literal && value.text() == rule.text(test);
             case TestKind::number:
@@ -376,8 +380,8 @@ private:
     }
 
     bool passes_none(const CompiledRule& rule, const CompiledTest& test, ScannedValue& value) {
-        const CompiledTest *first = &test + 1, *end = first + test.but;
-        if (test.but > 8 && first->kind == TestKind::text) {
+        const CompiledTest *first = &test + 1, *end = first + test.but();
+        if (test.but() > 8 && first->kind() == TestKind::text) {
             if (value.kind != ValueKind::text) return true;
             const std::string_view text = text_of(value);
             const CompiledTest* at = std::lower_bound(first, end, text, [&](const CompiledTest& but, std::string_view wanted) {
@@ -480,7 +484,8 @@ public:
                 const uint64_t path = key_hash(KeyKind::literal, clause.path.data(), clause.path.size());
                 for (const Test& test : clause.tests) {
                     KeyKind kind;
-                    if (FieldIndex::keyed(test.kind, kind)) ++expected_[path ^ expected_key(kind, test.text)];
+                    if (!FieldIndex::keyed(test.kind, kind)) continue;
+                    if (++expected_[path ^ expected_key(kind, test.text)] == 1) ++expected_kinds_[path ^ kind_key(kind)];
                 }
             }
         }
@@ -504,8 +509,15 @@ public:
             else index->finish();
         }
         parts_.absent_fields.clear();
+        parts_.tables.assign(parts_.fields.size(), nullptr);
+        parts_.look_ahead = false;
         for (uint32_t field = 0; field < parts_.fields.size(); ++field) {
-            if (parts_.fields[field] && !parts_.fields[field]->absent.empty()) parts_.absent_fields.push_back(field);
+            const FieldIndex* index = parts_.fields[field].get();
+            if (!index) continue;
+            if (!index->absent.empty()) parts_.absent_fields.push_back(field);
+            if (index->hash.keys() < keys_beyond_caches || index->keys[static_cast<size_t>(KeyKind::text)] == 0) continue;
+            parts_.tables[field] = &index->hash;
+            parts_.look_ahead = true;
         }
         if (paths_changed_ || !parts_.plan) {
             std::vector<const std::string*> by_field(parts_.fields.size(), nullptr);
@@ -524,24 +536,15 @@ private:
         parts_.rules.put(std::move(rule), parts_.edit);
     }
 
-    // The clause under which the fewest events will find the branch in vain: by how many branches share its key, then by what kind of test it is.
+    // The clause under which the fewest events will find the branch in vain. How often values occur is not known: each of the keys that rules have
+    // for a path is taken to be as likely as the others, so a path with many different keys is good, and one that all rules give the same value is not.
     uint16_t rarest(const CompiledRule& rule, const Branch& branch) {
-        size_t least = SIZE_MAX;
+        double least = std::numeric_limits<double>::infinity();
         uint16_t best = 0;
         for (uint16_t use = 0; use < branch.uses; ++use) {
             const CompiledClause& clause = rule.clause(branch, use);
-            const FieldIndex* index = parts_.fields[clause.field].get();
-            size_t cost = 0;
-            for (uint32_t i = 0; i < clause.tests; i += 1 + rule.tests()[clause.first_test + i].but) {
-                const CompiledTest& test = rule.tests()[clause.first_test + i];
-                size_t crowd = index ? index->crowd(rule, test) : 0;
-                KeyKind kind;
-                if (!expected_.empty() && FieldIndex::keyed(test.kind, kind)) {
-                    const auto expected = expected_.find(path_hash(clause.field) ^ expected_key(kind, rule.text(test)));
-                    if (expected != expected_.end()) crowd = std::max<size_t>(crowd, expected->second - 1);
-                }
-                cost += weight(test.kind, test.length) + crowd * 8;
-            }
+            double cost = 0;
+            for (uint32_t i = 0; i < clause.tests(); i += 1 + rule.tests()[clause.first_test + i].but()) cost += chance(rule, clause.field, rule.tests()[clause.first_test + i]);
             if (cost < least) {
                 least = cost;
                 best = use;
@@ -550,29 +553,34 @@ private:
         return best;
     }
 
-    static size_t weight(TestKind kind, uint32_t length) {
-        switch (kind) {
-            case TestKind::text:
-            case TestKind::number: return 1;
-            case TestKind::text_ignoring_case: return 2;
-            case TestKind::prefix:
-            case TestKind::suffix:
-            case TestKind::prefix_ignoring_case:
-            case TestKind::suffix_ignoring_case: return length < 3 ? 40 : 4;
-            case TestKind::cidr: return 6;
-            case TestKind::wildcard: return 8;
-            case TestKind::numeric: return 16;
-            case TestKind::literal: return 20;
-            case TestKind::anything_but: return 64;
-            case TestKind::exists: return 100;
-            case TestKind::absent: return 200;
+    double chance(const CompiledRule& rule, uint32_t field, const CompiledTest& test) const {
+        KeyKind kind;
+        if (!FieldIndex::keyed(test.kind(), kind)) {
+            switch (test.kind()) {
+                case TestKind::wildcard: return 0.1;
+                case TestKind::numeric: return 0.3;
+                case TestKind::anything_but: return 0.9;
+                case TestKind::exists: return 1;
+                default: return 2;  // absence: found by every event that has nothing there
+            }
         }
-        return 0;
+        const FieldIndex* index = parts_.fields[field].get();
+        size_t crowd = index ? index->crowd(rule, test) : 0, keys = (index ? index->hash.keys() : 0) + (crowd == 0);
+        if (!expected_.empty()) {
+            const auto same = expected_.find(path_hashes_[field] ^ expected_key(kind, rule.text(test)));
+            if (same != expected_.end()) crowd = std::max<size_t>(crowd, same->second - 1);
+            const auto kinds = expected_kinds_.find(path_hashes_[field] ^ kind_key(kind));
+            if (kinds != expected_kinds_.end()) keys = std::max<size_t>(keys, kinds->second);
+        }
+        // Short prefixes, true and false hold often however many keys there are; of equal paths the less crowded and the plainer test is better.
+        double often = 1.0 / static_cast<double>(keys);
+        if (kind != KeyKind::text && kind != KeyKind::number && kind != KeyKind::text_ignoring_case) often = std::max(often, test.length < 3 ? 0.2 : 0.01);
+        return often + 1e-5 * static_cast<double>(std::min<size_t>(crowd, 1000)) + 1e-7 * static_cast<double>(static_cast<int>(kind));
     }
 
     // Texts of tests that ignore case are compared as they are: an estimate needs no more.
     static uint64_t expected_key(KeyKind kind, std::string_view text) { return key_hash(kind, text.data(), text.size()); }
-    uint64_t path_hash(uint32_t field) const { return path_hashes_[field]; }
+    static uint64_t kind_key(KeyKind kind) { return key_hash(kind, nullptr, 0); }
 
     uint32_t field_of(const std::string& path) {
         const auto known = parts_.paths->fields.find(path);
@@ -617,7 +625,7 @@ private:
 
     Parts& parts_;
     std::vector<uint32_t> owned_, unused_;
-    std::unordered_map<uint64_t, uint32_t> expected_;
+    std::unordered_map<uint64_t, uint32_t> expected_, expected_kinds_;   // by key, and how many different keys by (path, kind)
     std::vector<uint64_t> path_hashes_;   // of each field, while rules are expected
     bool paths_owned_ = false, paths_changed_ = false;
 };
@@ -655,7 +663,7 @@ void Matcher::match(std::string_view event, MatchScratch& scratch, std::vector<R
     const Parts& parts = *parts_;
     MatchScratch::State& state = *scratch.state_;
     out.clear();
-    scan(event, *parts.plan, state.event);
+    scan(event, *parts.plan, state.event, parts.look_ahead ? parts.tables.data() : nullptr);
     Match match(event, state, out);
     for (uint32_t field : state.event.met) {
         const FieldIndex* index = parts.fields[field].get();
@@ -713,7 +721,7 @@ std::string Matcher::describe(RuleId id) const {
             for (const auto& [path, field] : parts_->paths->fields) {
                 if (field == compiled.field) clause.path = path;
             }
-            for (uint32_t i = 0; i < compiled.tests; i += 1 + rule.tests()[compiled.first_test + i].but) clause.tests.push_back(rule.test(rule.tests()[compiled.first_test + i]));
+            for (uint32_t i = 0; i < compiled.tests(); i += 1 + rule.tests()[compiled.first_test + i].but()) clause.tests.push_back(rule.test(rule.tests()[compiled.first_test + i]));
             out += fmt::format("{}{}: {}{}\n", rule.branch_count() > 1 ? "    " : "  ", clause.path, to_json(clause), use == branch.driver ? "   (filed here)" : "");
         }
     }

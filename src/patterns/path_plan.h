@@ -37,7 +37,7 @@ public:
     uint32_t field_count() const { return field_count_; }
 
     // The node that the key leads to from `from`, or none; `safe` is how many bytes may be read from the key's first on.
-    uint32_t child(const Node& from, const char* key, size_t length, size_t safe) const {
+    __attribute__((always_inline)) uint32_t child(const Node& from, const char* key, size_t length, size_t safe) const {
         if (!(from.lengths >> (length & 63) & 1)) return none;
         uint64_t head = 0;
         if (safe >= 8) {

@@ -1,6 +1,6 @@
 // How fast the matcher is beside what limits it: simdjson reading the same events in the same run on the same core.
 //
-//   patterns_bench [DATA [SECONDS_EACH]]
+//   patterns_bench [DATA [SECONDS_EACH [NAME]]]     only sets whose names contain NAME
 //
 // DATA is a folder with citylots.jsonl (213,068 GeoJSON events), rulesets.json (rule sets and the matches each rule must have) and rules_*.jsonl. Every count is checked; one that is
 // wrong ends with status 1. Without DATA the program makes smaller data of the same shape and takes the counts of a plain comparison as right.
@@ -377,6 +377,11 @@ int main(int argc, char** argv) {
             }
             large.push_back(std::move(set));
         }
+    }
+    if (argc > 3) {
+        const auto other = [&](const Set& set) { return set.name.find(argv[3]) == std::string::npos; };
+        std::erase_if(sets, other);
+        std::erase_if(large, other);
     }
     std::ifstream cpu("/proc/cpuinfo");
     std::string model;

@@ -133,8 +133,9 @@ void ScanResult::clear(uint32_t fields) {
     arrays = 0;
 }
 
-void scan(std::string_view event, const PathPlan& plan, ScanResult& out, ScanWidth width) {
+void scan(std::string_view event, const PathPlan& plan, ScanResult& out, const BranchHash* const* tables, ScanWidth width) {
     out.clear(plan.field_count());
+    out.look_ahead.begin(tables);
     if (event.size() > UINT32_MAX) return;
     switch (width) {
 #if defined(__x86_64__)

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "patterns/array_choice.h"
+#include "patterns/look_ahead.h"
 #include "patterns/path_plan.h"
 
 namespace waybill::patterns {
@@ -44,9 +45,10 @@ struct ScanResult {
     // Used while scanning.
     uint32_t arrays = 0;
     std::vector<uint64_t> seen;             // stack of bit sets, one a scope that is open
+    LookAhead look_ahead;
 
     void clear(uint32_t fields);
-    void add(uint32_t field, const char* data, size_t length, ValueKind kind, bool escaped, uint32_t scope) {
+    __attribute__((always_inline)) void add(uint32_t field, const char* data, size_t length, ValueKind kind, bool escaped, uint32_t scope) {
         const auto at = static_cast<uint32_t>(values.size());
         values.push_back({data, static_cast<uint32_t>(length), scope, ScannedValue::none, kind, escaped, false, 0});
         if (first[field] == ScannedValue::none) {
@@ -56,6 +58,7 @@ struct ScanResult {
             values[last[field]].next = at;
         }
         last[field] = at;
+        if (kind == ValueKind::text && !escaped) look_ahead.text(field, data, length);
     }
 };
 
@@ -63,6 +66,7 @@ enum class ScanWidth { plain, sse2, avx2, avx512 };
 // The widest that this processor has.
 ScanWidth widest_scan();
 // Events longer than 4 GiB are not scanned.
-void scan(std::string_view event, const PathPlan& plan, ScanResult& out, ScanWidth width = widest_scan());
+// `tables`: as LookAhead::begin takes them.
+void scan(std::string_view event, const PathPlan& plan, ScanResult& out, const BranchHash* const* tables = nullptr, ScanWidth width = widest_scan());
 
 }  // namespace waybill::patterns
