@@ -65,6 +65,7 @@ TEST(Schedules, RatesAreStrict) {
                                  "rate(1 s)",
                                  "rate(2 s)",
                                  "rate(2 )",
+                                 "rate(2 dayz)",
                                  "at(2026-01-01T00:00:00)"}) {
         auto schedule = parse_schedule(bad);
         ASSERT_FALSE(schedule.ok()) << bad;
