@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "patterns/comparison.h"
+#include "patterns/index.h"
 
 namespace waybill::patterns {
 namespace {
@@ -65,29 +66,6 @@ private:
     }
 };
 
-int cost(const Clause& clause) {
-    int most = 0;
-    for (const Test& test : clause.tests) {
-        switch (test.kind) {
-            case TestKind::text:
-            case TestKind::literal: break;
-            case TestKind::prefix:
-            case TestKind::suffix: most = std::max(most, 1); break;
-            case TestKind::number:
-            case TestKind::text_ignoring_case:
-            case TestKind::prefix_ignoring_case:
-            case TestKind::suffix_ignoring_case:
-            case TestKind::numeric:
-            case TestKind::cidr:
-            case TestKind::wildcard: most = std::max(most, 2); break;
-            case TestKind::anything_but: most = std::max(most, 3); break;
-            case TestKind::exists:
-            case TestKind::absent: most = std::max(most, 4); break;
-        }
-    }
-    return most;
-}
-
 template <class T>
 char* put(char* to, const std::vector<T>& from) {
     std::memcpy(to, from.data(), from.size() * sizeof(T));
@@ -105,14 +83,12 @@ RuleRef CompiledRule::make(RuleId id, const Pattern& pattern, const std::vector<
     for (const std::vector<uint32_t>& branch : pattern.branches) {
         ASSERT(branch.size() <= UINT16_MAX);
         const size_t back = sizeof(CompiledRule) + branches.size() * sizeof(Branch);
-        branches.push_back({static_cast<uint32_t>(back), static_cast<uint32_t>(uses.size()), static_cast<uint16_t>(branch.size()), 0});
-        // What is cheap to test and rarely holds stands first: a candidate that fails fails early.
-        const size_t first = uses.size();
+        Branch& compiled = branches.emplace_back();
+        compiled.back = static_cast<uint32_t>(back);
+        compiled.first_use = static_cast<uint32_t>(uses.size());
+        compiled.uses = static_cast<uint16_t>(branch.size());
+        compiled.driver = static_cast<uint16_t>(branch.size() - 1);
         for (uint32_t at : branch) uses.push_back(static_cast<uint16_t>(at));
-        std::sort(uses.begin() + static_cast<std::ptrdiff_t>(first), uses.end(), [&](uint16_t a, uint16_t b) {
-            const int cost_a = cost(pattern.clauses[a]), cost_b = cost(pattern.clauses[b]);
-            return cost_a != cost_b ? cost_a < cost_b : pattern.clauses[a].path > pattern.clauses[b].path;
-        });
     }
     const size_t bytes = sizeof(CompiledRule) + branches.size() * sizeof(Branch) + uses.size() * sizeof(uint16_t) +
                          compiler.clauses.size() * sizeof(CompiledClause) + compiler.tests.size() * sizeof(CompiledTest) + compiler.text.size();
@@ -133,6 +109,21 @@ RuleRef CompiledRule::make(RuleId id, const Pattern& pattern, const std::vector<
     std::memcpy(to, compiler.text.data(), compiler.text.size());
     return RuleRef(rule);
 }
+
+void CompiledRule::set_order(uint32_t i, const std::vector<uint16_t>& clauses) {
+    Branch& branch = reinterpret_cast<Branch*>(this + 1)[i];
+    ASSERT(clauses.size() == branch.uses && !clauses.empty());
+    std::ranges::copy(clauses, const_cast<uint16_t*>(uses()) + branch.first_use);
+    branch.driver = static_cast<uint16_t>(branch.uses - 1);
+    size_t guards = 0;
+    for (uint32_t use = 0; use + 1 < branch.uses && guards < std::size(branch.guards); ++use) {
+        const CompiledClause& asked = clause(branch, use);
+        const CompiledTest& test = tests()[asked.first_test];
+        if (asked.tests() == 1 && test.kind() == TestKind::text) branch.guards[guards++] = {asked.field, text_hash(text(test))};
+    }
+}
+
+uint32_t text_hash(std::string_view text) { return static_cast<uint32_t>(key_hash(KeyKind::text, text.data(), text.size())); }
 
 Test CompiledRule::test(const CompiledTest& from) const {
     Test out;

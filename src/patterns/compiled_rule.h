@@ -36,11 +36,20 @@ struct CompiledClause {
 
 class CompiledRule;
 
+// A clause that asks for one text, as its hash: most candidates are refused by this alone.
+struct Guard {
+    static constexpr uint32_t none = UINT32_MAX;
+    uint32_t field = none;
+    uint32_t hash = 0;   // text_hash
+};
+uint32_t text_hash(std::string_view text);
+
 struct Branch {
-    uint32_t back;         // bytes from the rule's beginning to this
-    uint32_t first_use;
-    uint16_t uses;
-    uint16_t driver;       // which of its uses it is filed under
+    uint32_t back = 0;     // bytes from the rule's beginning to this
+    uint32_t first_use = 0;
+    uint16_t uses = 0;
+    uint16_t driver = 0;   // which of its uses it is filed under: the last
+    Guard guards[2];       // of clauses that come first
     const CompiledRule& rule() const { return *reinterpret_cast<const CompiledRule*>(reinterpret_cast<const char*>(this) - back); }
 };
 
@@ -71,10 +80,11 @@ public:
     RuleId id() const { return id_; }
     uint32_t branch_count() const { return branches_; }
     const Branch& branch(uint32_t i) const { return reinterpret_cast<const Branch*>(this + 1)[i]; }
-    // Before the rule is shared.
-    void set_driver(uint32_t i, uint16_t use) { reinterpret_cast<Branch*>(this + 1)[i].driver = use; }
+    // Before the rule is shared: clauses of branch i are held against an event in this order, and it is filed under the last.
+    void set_order(uint32_t i, const std::vector<uint16_t>& clauses);
 
-    const CompiledClause& clause(const Branch& branch, uint32_t use) const { return clauses()[uses()[branch.first_use + use]]; }
+    uint16_t clause_number(const Branch& branch, uint32_t use) const { return uses()[branch.first_use + use]; }
+    const CompiledClause& clause(const Branch& branch, uint32_t use) const { return clauses()[clause_number(branch, use)]; }
     uint32_t clause_count() const { return clauses_; }
     const CompiledClause* clauses() const { return reinterpret_cast<const CompiledClause*>(reinterpret_cast<const Branch*>(this + 1) + branches_); }
     const CompiledTest* tests() const { return reinterpret_cast<const CompiledTest*>(clauses() + clauses_); }

@@ -130,6 +130,27 @@ private:
     size_t size_ = 0;
 };
 
+// As ==, without a call for the few bytes that most texts have.
+inline bool same_bytes(std::string_view a, std::string_view b) {
+    const size_t n = a.size();
+    if (n != b.size()) return false;
+    if (n < 8) {
+        for (size_t i = 0; i < n; ++i) {
+            if (a[i] != b[i]) return false;
+        }
+        return true;
+    }
+    uint64_t x, y;
+    for (size_t i = 0; i + 8 < n; i += 8) {
+        std::memcpy(&x, a.data() + i, 8);
+        std::memcpy(&y, b.data() + i, 8);
+        if (x != y) return false;
+    }
+    std::memcpy(&x, a.data() + n - 8, 8);
+    std::memcpy(&y, b.data() + n - 8, 8);
+    return x == y;
+}
+
 constexpr size_t keys_beyond_caches = 2000;  // from here on a lookup waits for memory
 
 struct Paths {
@@ -161,6 +182,8 @@ struct MatchScratch::State {
     Decimal decimal;
     ArrayChoice choice;
     std::vector<ArrayChoice::Candidate> candidates;
+    std::vector<uint64_t> guards;     // of each field that was asked for: guard_known and the hash of its only value, a text; or why there is none
+    std::vector<uint32_t> guarded;
     struct Held {
         std::unique_ptr<Automaton> automaton;
         uint64_t used = 0;
@@ -185,9 +208,13 @@ public:
         ++state_.events;
         state_.room_used = 0;
         event_size_ = event.size();
+        for (uint32_t field : state_.guarded) state_.guards[field] = 0;
+        state_.guarded.clear();
+        if (state_.guards.size() < state_.event.first.size()) state_.guards.resize(state_.event.first.size(), 0);
     }
 
-    void look_up(const FieldIndex& index, ScannedValue& value) {
+    void look_up(const FieldIndex& index, ScannedValue& value, bool alone) {
+        alone_ = alone;
         switch (value.kind) {
             case ValueKind::text: look_up_text(index, text_of(value), value); break;
             case ValueKind::number: look_up_number(index, value); break;
@@ -287,16 +314,41 @@ private:
     // A branch whose driving clause may hold, or surely holds, for this value.
     void found(const Branch& branch, ScannedValue& value, bool surely) {
         const CompiledRule& rule = branch.rule();
+        // With one value here and one test the branch cannot be found again; with one branch nor can the rule.
+        const bool once = alone_ && rule.clause(branch, branch.driver).tests() == 1;
         if (branch.uses == 1) {
-            if (surely || passes(rule, rule.clause(branch, 0), value)) emit(rule);
-        } else if (state_.tried.insert(&branch) && holds(branch)) {
-            emit(rule);
+            if (!surely && !passes(rule, rule.clause(branch, 0), value)) return;
+        } else {
+            if (refused(branch.guards[0]) || refused(branch.guards[1])) return;
+            if (!once && !state_.tried.insert(&branch)) return;
+            if (!holds(branch)) return;
         }
+        if (once && rule.branch_count() == 1) out_.push_back(rule.id());
+        else emit(rule);
     }
 
     void emit(const CompiledRule& rule) {
         if (state_.emitted.insert(&rule)) out_.push_back(rule.id());
     }
+
+    // Whether the clause behind the guard surely fails. It is not sure where there are several values, or none that is a text without escapes.
+    bool refused(const Guard& guard) {
+        if (guard.field == Guard::none) return false;
+        uint64_t& known = state_.guards[guard.field];
+        if (known == 0) {
+            state_.guarded.push_back(guard.field);
+            const uint32_t at = state_.event.first[guard.field];
+            if (at == ScannedValue::none) {
+                known = guard_fails;
+            } else {
+                const ScannedValue& value = state_.event.values[at];
+                if (value.next != ScannedValue::none || value.escaped) known = guard_unsure;
+                else known = value.kind == ValueKind::text ? guard_known | text_hash(value.text()) : guard_fails;
+            }
+        }
+        return known & guard_known ? static_cast<uint32_t>(known) != guard.hash : known == guard_fails;
+    }
+    static constexpr uint64_t guard_known = uint64_t{1} << 32, guard_fails = uint64_t{1} << 33, guard_unsure = uint64_t{1} << 34;
 
     ScannedValue* first_value(uint32_t field) {
         const uint32_t at = state_.event.first[field];
@@ -355,7 +407,7 @@ private:
     bool passes(const CompiledRule& rule, const CompiledTest& test, ScannedValue& value) {
         const bool text = value.kind == ValueKind::text, number = value.kind == ValueKind::number;
         switch (test.kind()) {
-            case TestKind::text: return text && text_of(value) == rule.text(test);
+            case TestKind::text: return text && test.length <= value.length && same_bytes(text_of(value), rule.text(test));
             case TestKind::literal: return value.kind == ValueKind::literal && value.text() == rule.text(test);
             case TestKind::number:
                 if (!number) return false;
@@ -445,6 +497,7 @@ private:
     State& state_;
     std::vector<RuleId>& out_;
     size_t event_size_ = 0;
+    bool alone_ = false;   // the value that is looked up is its field's only one
 };
 
 // Makes the next snapshot from one: works on the copy it is given, in place where the copy is its own.
@@ -529,28 +582,29 @@ public:
 private:
     void put(RuleRef rule) {
         for (uint32_t b = 0; b < rule->branch_count(); ++b) {
-            rule->set_driver(b, rarest(*rule, rule->branch(b)));
+            rule->set_order(b, order_of(*rule, rule->branch(b)));
             const Branch& branch = rule->branch(b);
             own_field(rule->clause(branch, branch.driver).field).file(branch, parts_.edit);
         }
         parts_.rules.put(std::move(rule), parts_.edit);
     }
 
-    // The clause under which the fewest events will find the branch in vain. How often values occur is not known: each of the keys that rules have
-    // for a path is taken to be as likely as the others, so a path with many different keys is good, and one that all rules give the same value is not.
-    uint16_t rarest(const CompiledRule& rule, const Branch& branch) {
-        double least = std::numeric_limits<double>::infinity();
-        uint16_t best = 0;
+    // The branch's clauses, the one under which the fewest events will find it in vain at the end, the others from rare to frequent, so that a candidate that
+    // fails fails early. How often values occur is not known: each of the keys that rules have for a path is taken to be as likely as the others, so a
+    // path with many different keys is good, and one that all rules give the same value is not.
+    std::vector<uint16_t> order_of(const CompiledRule& rule, const Branch& branch) const {
+        std::vector<std::pair<double, uint16_t>> by_chance;
         for (uint16_t use = 0; use < branch.uses; ++use) {
             const CompiledClause& clause = rule.clause(branch, use);
-            double cost = 0;
-            for (uint32_t i = 0; i < clause.tests(); i += 1 + rule.tests()[clause.first_test + i].but()) cost += chance(rule, clause.field, rule.tests()[clause.first_test + i]);
-            if (cost < least) {
-                least = cost;
-                best = use;
-            }
+            double sum = 0;
+            for (uint32_t i = 0; i < clause.tests(); i += 1 + rule.tests()[clause.first_test + i].but()) sum += chance(rule, clause.field, rule.tests()[clause.first_test + i]);
+            by_chance.emplace_back(sum, rule.clause_number(branch, use));
         }
-        return best;
+        std::ranges::sort(by_chance);
+        std::ranges::rotate(by_chance, by_chance.begin() + 1);
+        std::vector<uint16_t> out;
+        for (const auto& [sum, clause] : by_chance) out.push_back(clause);
+        return out;
     }
 
     double chance(const CompiledRule& rule, uint32_t field, const CompiledTest& test) const {
@@ -668,7 +722,8 @@ void Matcher::match(std::string_view event, MatchScratch& scratch, std::vector<R
     for (uint32_t field : state.event.met) {
         const FieldIndex* index = parts.fields[field].get();
         if (!index) continue;
-        for (uint32_t at = state.event.first[field]; at != ScannedValue::none; at = state.event.values[at].next) match.look_up(*index, state.event.values[at]);
+        const bool alone = state.event.first[field] == state.event.last[field];
+        for (uint32_t at = state.event.first[field]; at != ScannedValue::none; at = state.event.values[at].next) match.look_up(*index, state.event.values[at], alone);
     }
     for (uint32_t field : parts.absent_fields) {
         if (state.event.first[field] == ScannedValue::none) match.look_up_absent(*parts.fields[field]);

@@ -24,14 +24,14 @@ enum class ValueKind : uint8_t { text, number, literal };
 
 struct ScannedValue {
     static constexpr uint32_t none = UINT32_MAX;
-    const char* data;       // of a text: between its quotes
-    uint32_t length;
-    uint32_t scope;         // of ScanResult::scopes
-    uint32_t next;          // value of the same field, or none
-    ValueKind kind;
-    bool escaped;           // a text with backslashes
-    bool has_number;        // `number` was set
-    double number;
+    const char* data = nullptr;   // of a text: between its quotes
+    uint32_t length = 0;
+    uint32_t scope = 0;           // of ScanResult::scopes
+    uint32_t next = none;         // value of the same field
+    ValueKind kind = ValueKind::literal;
+    bool escaped = false;         // a text with backslashes
+    bool has_number = false;      // `number` was set
+    double number = 0;
 
     std::string_view text() const { return {data, length}; }
 };
@@ -50,7 +50,12 @@ struct ScanResult {
     void clear(uint32_t fields);
     __attribute__((always_inline)) void add(uint32_t field, const char* data, size_t length, ValueKind kind, bool escaped, uint32_t scope) {
         const auto at = static_cast<uint32_t>(values.size());
-        values.push_back({data, static_cast<uint32_t>(length), scope, ScannedValue::none, kind, escaped, false, 0});
+        ScannedValue& value = values.emplace_back();
+        value.data = data;
+        value.length = static_cast<uint32_t>(length);
+        value.scope = scope;
+        value.kind = kind;
+        value.escaped = escaped;
         if (first[field] == ScannedValue::none) {
             first[field] = at;
             met.push_back(field);
