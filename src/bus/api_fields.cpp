@@ -67,6 +67,30 @@ std::string_view token_name(const dom::element& element) {
 
 constexpr std::string_view must_not_be_null = "Member must not be null";
 
+std::string at_least(size_t min) { return fmt::format("Member must have length greater than or equal to {}", min); }
+std::string at_most(size_t max) { return fmt::format("Member must have length less than or equal to {}", max); }
+std::string of_form(const TextRule& rule) { return fmt::format("Member must satisfy regular expression pattern: {}", rule.form.shown); }
+std::string one_of(const TextRule& rule) { return fmt::format("Member must satisfy enum value set: [{}]", fmt::join(rule.one_of, ", ")); }
+
+bool form_fits(std::string_view value, const TextRule& rule) { return !rule.form.fits || rule.form.fits(value); }
+bool is_one_of(std::string_view value, const TextRule& rule) {
+    return rule.one_of.empty() || std::find(rule.one_of.begin(), rule.one_of.end(), value) != rule.one_of.end();
+}
+bool fits(std::string_view value, const TextRule& rule) {
+    const size_t length = characters(value);
+    return length >= rule.min && length <= rule.max && form_fits(value, rule) && is_one_of(value, rule);
+}
+
+// Of a member of a list or a map.
+std::vector<std::string> constraints(const TextRule& rule) {
+    std::vector<std::string> all;
+    if (rule.max != unlimited) all.push_back(at_most(rule.max));
+    if (rule.min > 0 || rule.max != unlimited) all.push_back(at_least(rule.min));
+    if (rule.form.fits) all.push_back(of_form(rule));
+    if (!rule.one_of.empty()) all.push_back(one_of(rule));
+    return all;
+}
+
 }  // namespace
 
 bool is_plain_name(std::string_view text) { return all_of(text, ".-_"); }
@@ -106,27 +130,19 @@ std::optional<dom::element> Members::wanted(std::string_view name, Need need) {
     return found;
 }
 
-bool Members::fits(const std::string& place, std::string_view value, const TextRule& rule) {
-    bool good = true;
-    auto refuse = [&](const std::string& constraint) {
-        good = false;
-        if (rule.sensitive) body_->broken(fmt::format("Value at '{}' failed to satisfy constraint: {}", place, constraint));
-        else body_->broken(fmt::format("Value '{}' at '{}' failed to satisfy constraint: {}", cut(value, value_shown), place, constraint));
-    };
+void Members::check(const std::string& place, std::string_view value, const TextRule& rule) {
+    const std::string shown = rule.sensitive ? "Value" : fmt::format("Value '{}'", cut(value, value_shown));
+    auto refuse = [&](const std::string& constraint) { body_->broken(fmt::format("{} at '{}' failed to satisfy constraint: {}", shown, place, constraint)); };
     const size_t length = characters(value);
-    if (length < rule.min) refuse(fmt::format("Member must have length greater than or equal to {}", rule.min));
-    if (length > rule.max) refuse(fmt::format("Member must have length less than or equal to {}", rule.max));
-    if (rule.form.fits && !rule.form.fits(value)) refuse(fmt::format("Member must satisfy regular expression pattern: {}", rule.form.shown));
-    if (!rule.one_of.empty() && std::find(rule.one_of.begin(), rule.one_of.end(), value) == rule.one_of.end())
-        refuse(fmt::format("Member must satisfy enum value set: [{}]", fmt::join(rule.one_of, ", ")));
-    return good;
+    if (length < rule.min) refuse(at_least(rule.min));
+    if (length > rule.max) refuse(at_most(rule.max));
+    if (!form_fits(value, rule)) refuse(of_form(rule));
+    if (!is_one_of(value, rule)) refuse(one_of(rule));
 }
 
-bool Members::count_fits(const std::string& place, const dom::element& list, size_t count, const ListRule& rule) {
+bool Members::count_fits(const std::string& shown, const std::string& place, size_t count, const ListRule& rule) {
     if (count >= rule.min && count <= rule.max) return true;
-    const std::string shown = simdjson::minify(list);
-    body_->broken(fmt::format("Value '{}' at '{}' failed to satisfy constraint: Member must have length {} than or equal to {}", cut(shown, value_shown), place,
-                              count < rule.min ? "greater" : "less", count < rule.min ? rule.min : rule.max));
+    body_->broken(fmt::format("{} at '{}' failed to satisfy constraint: {}", shown, place, count < rule.min ? at_least(rule.min) : at_most(rule.max)));
     return false;
 }
 
@@ -138,7 +154,10 @@ std::optional<std::string> Members::text(std::string_view name, const TextRule& 
         body_->wrong_type(fmt::format("{} can not be converted to a String", token_name(*found)));
         return std::nullopt;
     }
-    if (!fits(place(name), value, rule)) return std::nullopt;
+    if (!fits(value, rule)) {
+        check(place(name), value, rule);
+        return std::nullopt;
+    }
     return std::string(value);
 }
 
@@ -216,7 +235,7 @@ std::optional<std::vector<Members>> Members::structures(std::string_view name, c
             return std::nullopt;
         }
     }
-    if (!count_fits(place(name), *found, list.size(), rule)) return std::nullopt;
+    if (!count_fits(fmt::format("Value '{}'", cut(simdjson::minify(*found), value_shown)), place(name), list.size(), rule)) return std::nullopt;
     return list;
 }
 
@@ -229,22 +248,25 @@ std::optional<std::vector<std::string>> Members::texts(std::string_view name, co
         return std::nullopt;
     }
     std::vector<std::string> list;
-    bool good = true;
+    bool good = true, null = false;
     for (const auto item : array) {
-        const std::string path = fmt::format("{}.{}.member", place(name), list.size() + 1);
         std::string_view value;
         if (item.is_null()) {
-            body_->broken(fmt::format("Value null at '{}' failed to satisfy constraint: {}", path, must_not_be_null));
-            good = false;
+            null = true;
         } else if (item.get(value) != simdjson::SUCCESS) {
             body_->wrong_type(fmt::format("{} can not be converted to a String", token_name(item)));
             return std::nullopt;
         } else {
-            good = fits(path, value, each) && good;
+            good = fits(value, each) && good;
         }
         list.emplace_back(value);
     }
-    if (!count_fits(place(name), *found, list.size(), rule) || !good) return std::nullopt;
+    const std::string shown = each.sensitive ? "Value" : fmt::format("Value '{}'", cut(fmt::format("[{}]", fmt::join(list, ", ")), value_shown));
+    // AWS tells all that a member must be, not which one is not.
+    if (!good || null)
+        body_->broken(fmt::format("{} at '{}' failed to satisfy constraint: Member must satisfy constraint: [{}]", shown, place(name),
+                                  null ? std::string(must_not_be_null) : fmt::format("{}", fmt::join(constraints(each), ", "))));
+    if (!count_fits(shown, place(name), list.size(), rule) || !good || null) return std::nullopt;
     return list;
 }
 
@@ -259,7 +281,7 @@ std::optional<std::vector<std::pair<std::string, std::string>>> Members::text_ma
     }
     std::vector<std::pair<std::string, std::string>> map;
     std::map<std::string_view, size_t> at;
-    bool good = true;
+    bool good_keys = true, good_values = true;
     for (const auto field : object) {
         std::string_view text;
         if (field.value.is_null()) continue;
@@ -267,12 +289,21 @@ std::optional<std::vector<std::pair<std::string, std::string>>> Members::text_ma
             body_->wrong_type(fmt::format("{} can not be converted to a String", token_name(field.value)));
             return std::nullopt;
         }
-        good = fits(place(name), field.key, key) && good;
-        good = fits(fmt::format("{}.{}.member", place(name), cut(field.key, value_shown)), text, value) && good;
+        good_keys = fits(field.key, key) && good_keys;
+        good_values = fits(text, value) && good_values;
         if (const auto [it, fresh] = at.emplace(field.key, map.size()); fresh) map.emplace_back(field.key, text);
         else map[it->second].second = text;
     }
-    if (!count_fits(place(name), *found, map.size(), rule) || !good) return std::nullopt;
+    std::string pairs;
+    for (const auto& [k, v] : map) pairs += fmt::format("{}{}={}", pairs.empty() ? "" : ", ", k, v);
+    const std::string shown = value.sensitive ? "Value" : fmt::format("Value '{}'", cut("{" + pairs + "}", value_shown));
+    auto refuse = [&](std::string_view what, const TextRule& which) {
+        body_->broken(fmt::format("{} at '{}' failed to satisfy constraint: Map {} must satisfy constraint: [{}]", shown, place(name), what,
+                                  fmt::join(constraints(which), ", ")));
+    };
+    if (!good_keys) refuse("keys", key);
+    if (!good_values) refuse("values", value);
+    if (!count_fits(shown, place(name), map.size(), rule) || !good_keys || !good_values) return std::nullopt;
     return map;
 }
 
@@ -399,6 +430,21 @@ void write_tags(JsonWriter& w, const Tags& tags) {
     w.begin_array();
     for (const auto& [key, value] : tags) w.begin_object().key("Key").text(key).key("Value").text(value).end_object();
     w.end_array();
+}
+
+std::optional<wire::AwsError> check_tags(const Tags& tags, size_t most) {
+    if (tags.size() > most) return validation(fmt::format("A resource can have at most {} tags.", most));
+    for (const auto& [key, value] : tags)
+        if (key.starts_with("aws:")) return validation(fmt::format("The tag key {} is not valid. Reason: keys that start with aws: are reserved.", key));
+    return std::nullopt;
+}
+
+BusKey bus_named(const Place& place, const std::optional<std::string>& name_or_arn) {
+    if (!name_or_arn) return {place, std::string(default_bus)};
+    const auto name = bus_name(*name_or_arn);
+    const auto arn = parse_arn(*name_or_arn);
+    if (!name || !arn) return {place, *name_or_arn};
+    return {{arn->account, arn->region}, *name};
 }
 
 std::string uuid_of(uint64_t random) {

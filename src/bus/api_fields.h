@@ -102,7 +102,7 @@ public:
     // Nothing: absent. An empty list is a list.
     std::optional<std::vector<Members>> structures(std::string_view name, const ListRule& rule = {}, Need need = Need::optional);
     std::optional<std::vector<std::string>> texts(std::string_view name, const ListRule& rule = {}, const TextRule& each = {}, Need need = Need::optional);
-    // In the request's order.
+    // In the request's order; of a name that comes twice the last value counts.
     std::optional<std::vector<std::pair<std::string, std::string>>> text_map(std::string_view name, const ListRule& rule = {}, const TextRule& key = {}, const TextRule& value = {});
     // The member as JSON, compact, whatever it is. Empty: absent.
     std::string json(std::string_view name);
@@ -123,8 +123,8 @@ private:
     Members(RequestBody& body, std::optional<simdjson::dom::object> object, std::string path) : body_(&body), object_(object), path_(std::move(path)) {}
     std::optional<simdjson::dom::element> find(std::string_view name) const;
     std::optional<simdjson::dom::element> wanted(std::string_view name, Need need);
-    bool fits(const std::string& place, std::string_view value, const TextRule& rule);
-    bool count_fits(const std::string& place, const simdjson::dom::element& list, size_t count, const ListRule& rule);
+    void check(const std::string& place, std::string_view value, const TextRule& rule);
+    bool count_fits(const std::string& shown, const std::string& place, size_t count, const ListRule& rule);
 
     RequestBody* body_;
     std::optional<simdjson::dom::object> object_;
@@ -192,6 +192,12 @@ void write_time(JsonWriter& w, std::string_view name, TimeMs time);
 // Leaves the member out where the text is empty.
 void write_text(JsonWriter& w, std::string_view name, std::string_view text);
 void write_tags(JsonWriter& w, const Tags& tags);               // the array
+
+// What AWS refuses in tags that are put: more than there may be, and keys that are its own.
+std::optional<wire::AwsError> check_tags(const Tags& tags, size_t most);
+
+// The bus that EventBusName names: by its name at the caller's place, by its ARN wherever that says; none given: the caller's default bus.
+BusKey bus_named(const Place& place, const std::optional<std::string>& name_or_arn);
 
 // 8-4-4-4-12, version 4, the same for the same number.
 std::string uuid_of(uint64_t random);
