@@ -15,6 +15,11 @@ public:
         tables_ = tables;
         waiting_ = 0;
     }
+    // What is still waiting, at once.
+    void finish() {
+        for (uint32_t i = 0; i < waiting_; ++i) waits_for_[i].table->prefetch_branch(waits_for_[i].hash);
+        waiting_ = 0;
+    }
 
     __attribute__((always_inline)) void text(uint32_t field, const char* data, size_t length) {
         if (!tables_ || !tables_[field] || waiting_ == places) return;
@@ -28,7 +33,7 @@ public:
     }
 
 private:
-    static constexpr uint32_t places = 4, steps_an_entry_takes = 3;
+    static constexpr uint32_t places = 4, steps_an_entry_takes = 4;
     struct Waiting {
         const BranchHash* table;
         uint64_t hash;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <map>
 #include <optional>
@@ -151,6 +152,7 @@ inline bool same_bytes(std::string_view a, std::string_view b) {
     return x == y;
 }
 
+constexpr size_t events_ahead = 8;           // of a batch, scanned before the first of them is looked up
 constexpr size_t keys_beyond_caches = 2000;  // from here on a lookup waits for memory
 
 struct Paths {
@@ -174,7 +176,7 @@ struct Matcher::Parts {
 };
 
 struct MatchScratch::State {
-    ScanResult event;
+    std::array<ScanResult, events_ahead> events;   // those of one group of a batch; the first, of a single event
     PointerSet tried, emitted;
     std::unique_ptr<char[]> room;     // for texts without their escapes
     size_t room_size = 0, room_used = 0;
@@ -189,7 +191,7 @@ struct MatchScratch::State {
         uint64_t used = 0;
     };
     std::unordered_map<const WildcardSet*, Held> automata;
-    uint64_t events = 0;
+    uint64_t matched = 0;             // events so far
 };
 
 MatchScratch::MatchScratch() : state_(std::make_unique<State>()) {}
@@ -202,15 +204,14 @@ using State = MatchScratch::State;
 // Holds one event against a snapshot.
 class Match {
 public:
-    Match(std::string_view event, State& state, std::vector<RuleId>& out) : state_(state), out_(out) {
+    Match(size_t event_size, ScanResult& event, State& state, std::vector<RuleId>& out) : state_(state), event_(event), out_(out), event_size_(event_size) {
         state_.tried.clear();
         state_.emitted.clear();
-        ++state_.events;
+        ++state_.matched;
         state_.room_used = 0;
-        event_size_ = event.size();
         for (uint32_t field : state_.guarded) state_.guards[field] = 0;
         state_.guarded.clear();
-        if (state_.guards.size() < state_.event.first.size()) state_.guards.resize(state_.event.first.size(), 0);
+        if (state_.guards.size() < event_.first.size()) state_.guards.resize(event_.first.size(), 0);
     }
 
     void look_up(const FieldIndex& index, ScannedValue& value, bool alone) {
@@ -337,11 +338,11 @@ private:
         uint64_t& known = state_.guards[guard.field];
         if (known == 0) {
             state_.guarded.push_back(guard.field);
-            const uint32_t at = state_.event.first[guard.field];
+            const uint32_t at = event_.first[guard.field];
             if (at == ScannedValue::none) {
                 known = guard_fails;
             } else {
-                const ScannedValue& value = state_.event.values[at];
+                const ScannedValue& value = event_.values[at];
                 if (value.next != ScannedValue::none || value.escaped) known = guard_unsure;
                 else known = value.kind == ValueKind::text ? guard_known | text_hash(value.text()) : guard_fails;
             }
@@ -351,10 +352,10 @@ private:
     static constexpr uint64_t guard_known = uint64_t{1} << 32, guard_fails = uint64_t{1} << 33, guard_unsure = uint64_t{1} << 34;
 
     ScannedValue* first_value(uint32_t field) {
-        const uint32_t at = state_.event.first[field];
-        return at == ScannedValue::none ? nullptr : &state_.event.values[at];
+        const uint32_t at = event_.first[field];
+        return at == ScannedValue::none ? nullptr : &event_.values[at];
     }
-    ScannedValue* next_value(const ScannedValue& value) { return value.next == ScannedValue::none ? nullptr : &state_.event.values[value.next]; }
+    ScannedValue* next_value(const ScannedValue& value) { return value.next == ScannedValue::none ? nullptr : &event_.values[value.next]; }
 
     // Whether all clauses of the branch hold, by values that agree on the elements of arrays.
     bool holds(const Branch& branch) {
@@ -393,7 +394,7 @@ private:
             }
             ++fields;
         }
-        return state_.choice.agree(state_.event.scopes, state_.candidates, fields, array_choices);
+        return state_.choice.agree(event_.scopes, state_.candidates, fields, array_choices);
     }
 
     bool passes(const CompiledRule& rule, const CompiledClause& clause, ScannedValue& value) {
@@ -480,23 +481,24 @@ private:
     Automaton* automaton_of(const std::shared_ptr<const WildcardSet>& set) {
         const auto held = state_.automata.find(set.get());
         if (held != state_.automata.end()) {
-            held->second.used = state_.events;
+            held->second.used = state_.matched;
             return held->second.automaton.get();
         }
         if (state_.automata.size() >= automata_a_scratch) {
             const auto oldest = std::ranges::min_element(state_.automata, {}, [](const auto& item) { return item.second.used; });
-            if (oldest->second.used + automaton_idle_events > state_.events) return nullptr;
+            if (oldest->second.used + automaton_idle_events > state_.matched) return nullptr;
             state_.automata.erase(oldest);
         }
         State::Held& made = state_.automata[set.get()];
         made.automaton = std::make_unique<Automaton>(set);
-        made.used = state_.events;
+        made.used = state_.matched;
         return made.automaton.get();
     }
 
     State& state_;
+    ScanResult& event_;
     std::vector<RuleId>& out_;
-    size_t event_size_ = 0;
+    const size_t event_size_;
     bool alone_ = false;   // the value that is looked up is its field's only one
 };
 
@@ -713,20 +715,35 @@ std::shared_ptr<const Matcher> Matcher::with(std::span<const RulePattern> put, s
     return std::shared_ptr<const Matcher>(new Matcher(std::move(parts)));
 }
 
-void Matcher::match(std::string_view event, MatchScratch& scratch, std::vector<RuleId>& out) const {
+void Matcher::look_up(size_t event_size, size_t place, MatchScratch& scratch, std::vector<RuleId>& out) const {
     const Parts& parts = *parts_;
-    MatchScratch::State& state = *scratch.state_;
+    ScanResult& event = scratch.state_->events[place];
     out.clear();
-    scan(event, *parts.plan, state.event, parts.look_ahead ? parts.tables.data() : nullptr);
-    Match match(event, state, out);
-    for (uint32_t field : state.event.met) {
+    Match match(event_size, event, *scratch.state_, out);
+    for (uint32_t field : event.met) {
         const FieldIndex* index = parts.fields[field].get();
         if (!index) continue;
-        const bool alone = state.event.first[field] == state.event.last[field];
-        for (uint32_t at = state.event.first[field]; at != ScannedValue::none; at = state.event.values[at].next) match.look_up(*index, state.event.values[at], alone);
+        const bool alone = event.first[field] == event.last[field];
+        for (uint32_t at = event.first[field]; at != ScannedValue::none; at = event.values[at].next) match.look_up(*index, event.values[at], alone);
     }
     for (uint32_t field : parts.absent_fields) {
-        if (state.event.first[field] == ScannedValue::none) match.look_up_absent(*parts.fields[field]);
+        if (event.first[field] == ScannedValue::none) match.look_up_absent(*parts.fields[field]);
+    }
+}
+
+void Matcher::match(std::string_view event, MatchScratch& scratch, std::vector<RuleId>& out) const {
+    scan(event, *parts_->plan, scratch.state_->events[0], parts_->look_ahead ? parts_->tables.data() : nullptr);
+    look_up(event.size(), 0, scratch, out);
+}
+
+void Matcher::match(std::span<const std::string_view> events, MatchScratch& scratch, std::vector<std::vector<RuleId>>& out) const {
+    if (out.size() < events.size()) out.resize(events.size());
+    auto& scanned = scratch.state_->events;
+    for (size_t begin = 0; begin < events.size(); begin += events_ahead) {
+        const size_t count = std::min(events_ahead, events.size() - begin);
+        for (size_t i = 0; i < count; ++i) scan(events[begin + i], *parts_->plan, scanned[i], parts_->look_ahead ? parts_->tables.data() : nullptr);
+        for (size_t i = 0; i < count && parts_->look_ahead; ++i) scanned[i].look_ahead.finish();
+        for (size_t i = 0; i < count; ++i) look_up(events[begin + i].size(), i, scratch, out[begin + i]);
     }
 }
 

@@ -73,6 +73,10 @@ public:
     // Replaces `out` by the ids of all rules that the event matches, each once, in no particular order.
     void match(std::string_view event, MatchScratch& scratch, std::vector<RuleId>& out) const;
 
+    // The same for several events, as a request brings them: `out[i]` is what event i matches. Faster than one by one where rules are very many,
+    // because what one event needs from memory comes while the next ones are scanned.
+    void match(std::span<const std::string_view> events, MatchScratch& scratch, std::vector<std::vector<RuleId>>& out) const;
+
     size_t rules() const;
     bool contains(RuleId id) const;
 
@@ -85,6 +89,7 @@ public:
 
 private:
     struct Parts;
+    void look_up(size_t event_size, size_t place, MatchScratch& scratch, std::vector<RuleId>& out) const;
     explicit Matcher(std::unique_ptr<const Parts> parts);
     std::unique_ptr<const Parts> parts_;
 };

@@ -47,8 +47,9 @@ std::vector<RuleId> matched(const Matcher& matcher, std::string_view event) {
 TEST(Patterns, TheMatcherAnswersAsTheNaiveOneDoes) {
     MatchScratch scratch;
     std::vector<RuleId> found;
+    std::vector<std::vector<RuleId>> batch;
     size_t verdicts[2] = {};
-    for (uint64_t seed = 1; seed <= 2000; ++seed) {
+    for (uint64_t seed = 1; seed <= 1500; ++seed) {
         generated::Generator generator{generated::Choices(seed)};
         std::vector<Pattern> patterns;
         std::vector<std::string> texts;
@@ -62,11 +63,15 @@ TEST(Patterns, TheMatcherAnswersAsTheNaiveOneDoes) {
         std::vector<RulePattern> rules;
         for (const Pattern& pattern : patterns) rules.push_back({rules.size(), &pattern});
         const auto matcher = Matcher::of(rules);
-        for (int i = 0; i < 6; ++i) {
-            const std::string event = generator.event();
+        std::vector<std::string> events;
+        for (int i = 0; i < 12; ++i) events.push_back(generator.event());
+        matcher->match(std::vector<std::string_view>(events.begin(), events.end()), scratch, batch);
+        for (size_t i = 0; i < events.size(); ++i) {
+            const std::string& event = events[i];
             const auto tree = read_json(event, 100);
             ASSERT_TRUE(tree.ok()) << event << ": " << tree.error().message;
             matcher->match(event, scratch, found);
+            ASSERT_EQ(batch[i], found) << "seed " << seed << ": one by one and as a batch\n" << event;
             const std::set<RuleId> set(found.begin(), found.end());
             ASSERT_EQ(set.size(), found.size()) << "a rule was told twice, seed " << seed;
             for (size_t r = 0; r < patterns.size(); ++r) {
