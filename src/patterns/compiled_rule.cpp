@@ -87,7 +87,6 @@ RuleRef CompiledRule::make(RuleId id, const Pattern& pattern, const std::vector<
         compiled.back = static_cast<uint32_t>(back);
         compiled.first_use = static_cast<uint32_t>(uses.size());
         compiled.uses = static_cast<uint16_t>(branch.size());
-        compiled.driver = static_cast<uint16_t>(branch.size() - 1);
         for (uint32_t at : branch) uses.push_back(static_cast<uint16_t>(at));
     }
     const size_t bytes = sizeof(CompiledRule) + branches.size() * sizeof(Branch) + uses.size() * sizeof(uint16_t) +
@@ -114,7 +113,7 @@ void CompiledRule::set_order(uint32_t i, const std::vector<uint16_t>& clauses) {
     Branch& branch = reinterpret_cast<Branch*>(this + 1)[i];
     ASSERT(clauses.size() == branch.uses && !clauses.empty());
     std::ranges::copy(clauses, const_cast<uint16_t*>(uses()) + branch.first_use);
-    branch.driver = static_cast<uint16_t>(branch.uses - 1);
+    branch.once = clause(branch, branch.driver()).tests() == 1;
     size_t guards = 0;
     for (uint32_t use = 0; use + 1 < branch.uses && guards < std::size(branch.guards); ++use) {
         const CompiledClause& asked = clause(branch, use);

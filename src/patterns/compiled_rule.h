@@ -48,8 +48,9 @@ struct Branch {
     uint32_t back = 0;     // bytes from the rule's beginning to this
     uint32_t first_use = 0;
     uint16_t uses = 0;
-    uint16_t driver = 0;   // which of its uses it is filed under: the last
+    bool once = false;     // the clause it is filed under has one test: one value finds it once
     Guard guards[2];       // of clauses that come first
+    uint32_t driver() const { return uses - 1u; }  // which of its uses it is filed under: the last
     const CompiledRule& rule() const { return *reinterpret_cast<const CompiledRule*>(reinterpret_cast<const char*>(this) - back); }
 };
 

@@ -24,12 +24,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::vector<RulePattern> rules;
     for (const Pattern& pattern : patterns) rules.push_back({rules.size(), &pattern});
     MatchScratch scratch;
-    std::vector<RuleId> found;
+    std::vector<RuleId> found, checked;
     const std::unique_ptr<char[]> exact(new char[event.size()]);  // so that a read behind it is seen
     std::memcpy(exact.get(), event.data(), event.size());
-    Matcher::of(rules)->match({exact.get(), event.size()}, scratch, found);
+    const auto matcher = Matcher::of(rules);
+    const bool accepted = matcher->check_and_match({exact.get(), event.size()}, scratch, checked);
+    matcher->match({exact.get(), event.size()}, scratch, found);
     const auto tree = read_json(event, limits::json_depth);
-    if (!tree || tree->kind != JsonNode::Kind::object) return 0;
+    ASSERT(accepted == (tree.ok() && tree->kind == JsonNode::Kind::object));
+    if (!accepted) return 0;
+    ASSERT(checked == found);
     // The naive matcher tries every choice: events that would keep it for minutes teach nothing.
     if (naive::Flat(*tree).leaves.size() > 24) return 0;
     for (size_t r = 0; r < patterns.size(); ++r) {

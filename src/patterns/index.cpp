@@ -179,7 +179,7 @@ void FieldIndex::count_length(KeyKind kind, uint32_t length, int by) {
 
 void FieldIndex::file(const Branch& branch, uint64_t change) {
     const CompiledRule& rule = branch.rule();
-    const CompiledClause& clause = rule.clause(branch, branch.driver);
+    const CompiledClause& clause = rule.clause(branch, branch.driver());
     for (uint32_t i = 0; i < clause.tests(); i += 1 + rule.tests()[clause.first_test + i].but()) {
         const CompiledTest& test = rule.tests()[clause.first_test + i];
         KeyKind kind;
@@ -222,7 +222,7 @@ void FieldIndex::file(const Branch& branch, uint64_t change) {
 
 void FieldIndex::unfile(const Branch& branch, uint64_t change) {
     const CompiledRule& rule = branch.rule();
-    const CompiledClause& clause = rule.clause(branch, branch.driver);
+    const CompiledClause& clause = rule.clause(branch, branch.driver());
     for (uint32_t i = 0; i < clause.tests(); i += 1 + rule.tests()[clause.first_test + i].but()) {
         const CompiledTest& test = rule.tests()[clause.first_test + i];
         KeyKind kind;

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "patterns/array_choice.h"
 #include "patterns/automaton.h"
+#include "patterns/checked_scan.h"
 #include "patterns/comparison.h"
 #include "patterns/compiled_rule.h"
 #include "patterns/index.h"
@@ -177,6 +178,7 @@ struct Matcher::Parts {
 
 struct MatchScratch::State {
     std::array<ScanResult, events_ahead> events;   // those of one group of a batch; the first, of a single event
+    CheckedScan door;
     PointerSet tried, emitted;
     std::unique_ptr<char[]> room;     // for texts without their escapes
     size_t room_size = 0, room_used = 0;
@@ -314,13 +316,13 @@ private:
 
     // A branch whose driving clause may hold, or surely holds, for this value.
     void found(const Branch& branch, ScannedValue& value, bool surely) {
+        if (refused(branch.guards[0]) || refused(branch.guards[1])) return;
         const CompiledRule& rule = branch.rule();
         // With one value here and one test the branch cannot be found again; with one branch nor can the rule.
-        const bool once = alone_ && rule.clause(branch, branch.driver).tests() == 1;
+        const bool once = alone_ && branch.once;
         if (branch.uses == 1) {
             if (!surely && !passes(rule, rule.clause(branch, 0), value)) return;
         } else {
-            if (refused(branch.guards[0]) || refused(branch.guards[1])) return;
             if (!once && !state_.tried.insert(&branch)) return;
             if (!holds(branch)) return;
         }
@@ -514,7 +516,7 @@ public:
         const RuleRef rule = *held;
         for (uint32_t b = 0; b < rule->branch_count(); ++b) {
             const Branch& branch = rule->branch(b);
-            own_field(rule->clause(branch, branch.driver).field).unfile(branch, parts_.edit);
+            own_field(rule->clause(branch, branch.driver()).field).unfile(branch, parts_.edit);
         }
         for (uint32_t c = 0; c < rule->clause_count(); ++c) {
             if (--parts_.uses[rule->clauses()[c].field] == 0) unused_.push_back(rule->clauses()[c].field);
@@ -586,7 +588,7 @@ private:
         for (uint32_t b = 0; b < rule->branch_count(); ++b) {
             rule->set_order(b, order_of(*rule, rule->branch(b)));
             const Branch& branch = rule->branch(b);
-            own_field(rule->clause(branch, branch.driver).field).file(branch, parts_.edit);
+            own_field(rule->clause(branch, branch.driver()).field).file(branch, parts_.edit);
         }
         parts_.rules.put(std::move(rule), parts_.edit);
     }
@@ -736,6 +738,14 @@ void Matcher::match(std::string_view event, MatchScratch& scratch, std::vector<R
     look_up(event.size(), 0, scratch, out);
 }
 
+bool Matcher::check_and_match(std::string_view event, MatchScratch& scratch, std::vector<RuleId>& out) const {
+    out.clear();
+    MatchScratch::State& state = *scratch.state_;
+    if (!state.door.scan(event, *parts_->plan, state.events[0], parts_->look_ahead ? parts_->tables.data() : nullptr)) return false;
+    look_up(event.size(), 0, scratch, out);
+    return true;
+}
+
 void Matcher::match(std::span<const std::string_view> events, MatchScratch& scratch, std::vector<std::vector<RuleId>>& out) const {
     if (out.size() < events.size()) out.resize(events.size());
     auto& scanned = scratch.state_->events;
@@ -794,7 +804,7 @@ std::string Matcher::describe(RuleId id) const {
                 if (field == compiled.field) clause.path = path;
             }
             for (uint32_t i = 0; i < compiled.tests(); i += 1 + rule.tests()[compiled.first_test + i].but()) clause.tests.push_back(rule.test(rule.tests()[compiled.first_test + i]));
-            out += fmt::format("{}{}: {}{}\n", rule.branch_count() > 1 ? "    " : "  ", clause.path, to_json(clause), use == branch.driver ? "   (filed here)" : "");
+            out += fmt::format("{}{}: {}{}\n", rule.branch_count() > 1 ? "    " : "  ", clause.path, to_json(clause), use == branch.driver() ? "   (filed here)" : "");
         }
     }
     return out;

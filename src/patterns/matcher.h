@@ -73,6 +73,10 @@ public:
     // Replaces `out` by the ids of all rules that the event matches, each once, in no particular order.
     void match(std::string_view event, MatchScratch& scratch, std::vector<RuleId>& out) const;
 
+    // The door's way, for bytes of which nothing is known: false when they are not one JSON object within limits::json_depth and limits::event_bytes (and
+    // `out` is empty then), else what it matches.
+    bool check_and_match(std::string_view event, MatchScratch& scratch, std::vector<RuleId>& out) const;
+
     // The same for several events, as a request brings them: `out[i]` is what event i matches. Faster than one by one where rules are very many,
     // because what one event needs from memory comes while the next ones are scanned.
     void match(std::span<const std::string_view> events, MatchScratch& scratch, std::vector<std::vector<RuleId>>& out) const;

@@ -64,7 +64,7 @@ bool verdict(std::string_view pattern_json, std::string_view event) {
 
 TEST(Patterns, TheMatcherAnswersAsTheNaiveOneDoes) {
     MatchScratch scratch;
-    std::vector<RuleId> found;
+    std::vector<RuleId> found, checked;
     std::vector<std::vector<RuleId>> batch;
     size_t verdicts[2] = {};
     for (uint64_t seed = 1; seed <= 1500; ++seed) {
@@ -90,6 +90,8 @@ TEST(Patterns, TheMatcherAnswersAsTheNaiveOneDoes) {
             ASSERT_TRUE(tree.ok()) << event << ": " << tree.error().message;
             matcher->match(event, scratch, found);
             ASSERT_EQ(batch[i], found) << "seed " << seed << ": one by one and as a batch\n" << event;
+            ASSERT_TRUE(matcher->check_and_match(event, scratch, checked)) << event;
+            ASSERT_EQ(checked, found) << "seed " << seed << ": by the door\n" << event;
             const std::set<RuleId> set(found.begin(), found.end());
             ASSERT_EQ(set.size(), found.size()) << "a rule was told twice, seed " << seed;
             for (size_t r = 0; r < patterns.size(); ++r) {
@@ -423,16 +425,23 @@ TEST(Patterns, BytesThatAreNoJsonDoNoHarm) {
     const auto matcher = Matcher::of({&rule, 1});
     MatchScratch scratch;
     std::vector<RuleId> out;
+    int accepted[2] = {};
     for (uint64_t seed = 1; seed <= 4000; ++seed) {
         generated::Choices choose(seed);
         generated::Generator generator{generated::Choices(seed)};
         std::string event = generator.event();
         for (unsigned n = choose.below(4); n > 0 && !event.empty(); --n) event[choose.below(static_cast<unsigned>(event.size()))] = "\"\\{}[],: a1\xff"[choose.below(12)];
-        event.resize(choose.below(static_cast<unsigned>(event.size()) + 1));
+        if (choose.one_in(2)) event.resize(choose.below(static_cast<unsigned>(event.size()) + 1));
         const std::unique_ptr<char[]> exact(new char[event.size()]);
         std::ranges::copy(event, exact.get());
         matcher->match({exact.get(), event.size()}, scratch, out);
+        // The door takes what is JSON and nothing else.
+        const auto tree = read_json(event, limits::json_depth);
+        ASSERT_EQ(matcher->check_and_match({exact.get(), event.size()}, scratch, out), tree.ok() && tree->kind == JsonNode::Kind::object) << event;
+        accepted[tree.ok()] += 1;
     }
+    EXPECT_GT(accepted[0], 1000);
+    EXPECT_GT(accepted[1], 100);
     const std::string brackets(1 << 20, '[');
     matcher->match("{\"a\":" + brackets, scratch, out);
     matcher->match("{\"a\":" + std::string(1 << 20, '{'), scratch, out);
@@ -493,6 +502,7 @@ TEST(Patterns, MatchingAllocatesNothingOnceItIsWarm) {
         for (const std::string& event : events) {
             matcher->match(event, scratch, out);
             found += out.size();
+            if (!matcher->check_and_match(event, scratch, out)) ++found;
         }
     };
     pass();
