@@ -15,7 +15,8 @@ from waybill import BINARY, ROOT, Waybill
 
 EXAMPLES = ROOT / "examples"
 SECRETS = {name: "an-example-secret-of-some-length" for name in
-           ("WAYBILL_MAIL_PASSWORD", "WAYBILL_HOOK_SECRET", "WAYBILL_EVENTS_TOKEN", "WAYBILL_API_SECRET")}
+           ("WAYBILL_MAIL_PASSWORD", "WAYBILL_HOOK_SECRET", "WAYBILL_EVENTS_TOKEN", "WAYBILL_API_SECRET",
+            "WAYBILL_QUEUE_SECRET")}
 LIMIT_SECONDS = 120  # that only a failure reaches
 
 
@@ -37,6 +38,7 @@ class ExamplesTest(unittest.TestCase):
             "minimal.yaml": [("a pipeline fails", "devops@example.com"), ("mail goes", "smtp://mail.example.com:587")],
             "aws.yaml": [("an action fails", "123456789012"), ("a stage fails", "frontend"), ("listens on", "with credentials")],
             "team-network.yaml": [("listens on", "0.0.0.0:4566, with credentials")],
+            "event-bus.yaml": [("listens on", "127.0.0.1:4566, open to this machine"), ("a pipeline fails", "devops@example.com")],
             "quiet.yaml": [("an action fails", "no retry"), ("a pipeline succeeds", "nobody")],
         }
         self.assertEqual(sorted(expected), sorted(p.name for p in EXAMPLES.glob("*.yaml")))

@@ -2,6 +2,7 @@
 // the same table. Nothing here decides anything. Spans are milliseconds, sizes are bytes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -56,6 +57,28 @@ struct CodePipelineEndpoint {
     int64_t timeout_ms = 10'000;
 };
 
+// Where AWS's services are called that a rule of a bus has as its targets, and its dead-letter queues. The first whose globs match.
+// `url` is where every account and region that match are reached; empty: AWS's own endpoint of that service and region.
+struct AwsEndpoint : CodePipelineEndpoint {
+    std::string service = "*";                        // glob of signing names, which ARNs also hold: sqs, sns, lambda, states, logs, events …
+};
+
+// How much the buses of one account and region may hold, as bus::ApiLimits has it, and how fast they send.
+struct EventBusConfig {
+    size_t replay_events_per_second = 0;              // of one replay; 0: as fast as it goes
+    size_t delivery_concurrency = 16;                 // attempts under way at once for one target of a rule
+    size_t buses = 100;                               // besides the default one
+    size_t rules_a_bus = 300;
+    size_t targets_a_rule = 5;
+    size_t pattern_characters = 4096;
+    size_t wildcard_rules_a_bus = 30;
+    size_t archives = 100;
+    size_t replays = 10;                              // active at once
+    size_t connections = 3000;
+    size_t destinations = 3000;
+    size_t tags = 50;                                 // of one resource
+};
+
 struct MailConfig {
     std::string relay;                                // smtp://HOST:PORT or smtps://HOST:PORT; empty: .eml files in DATA/mail
     bool require_tls = true;                          // refuse a relay that does not offer STARTTLS
@@ -108,11 +131,13 @@ struct Config {
     std::string console_url;                          // in messages; empty: http://LISTEN
     unsigned threads = 0;                             // connection threads; 0: one a core, at most 4
     bool allow_aws_sources = false;                   // PutEvents may use sources that begin with "aws."
+    EventBusConfig event_bus;
     LogConfig log;
     TrackingConfig tracking;
     PolicyConfig policy;
     std::vector<TargetConfig> targets;                // as default: devops, mail to devops@localhost
     std::vector<CodePipelineEndpoint> codepipeline;
+    std::vector<AwsEndpoint> aws;
     MailConfig mail;
     DeliveryConfig delivery;
     SecurityConfig security;

@@ -73,7 +73,7 @@ TEST(Load, NothingWrittenGivesTheDefaults) {
 
 TEST(Load, ReadsEveryKindOfKey) {
     auto c = must(read(source / "tests/data/full.yaml"), {},
-                  fakes({{"HOOK_SECRET", "0123456789abcdef!"}, {"AUTH", "Bearer x"}}, {{"/run/mail", "hunter2\n"}, {"/run/token", "tttttttttttttttttttt\r\n"}})).config;
+                  fakes({{"HOOK_SECRET", "0123456789abcdef!"}, {"AUTH", "Bearer x"}}, {{"/run/mail", "hunter2\n"}, {"/run/aws", "qk\n"}, {"/run/token", "tttttttttttttttttttt\r\n"}})).config;
     EXPECT_EQ(c.listen, "0.0.0.0:8080");
     EXPECT_EQ(c.account, "012345678901");
     EXPECT_EQ(c.locale, Locale::ko);
@@ -104,6 +104,29 @@ TEST(Load, ReadsEveryKindOfKey) {
     EXPECT_EQ(c.codepipeline[0].url, "http://127.0.0.1:5000");
     EXPECT_EQ(c.codepipeline[0].secret_access_key.reveal(), "sk");
     EXPECT_EQ(c.codepipeline[1].account, "*");
+    ASSERT_EQ(c.aws.size(), 2u);
+    EXPECT_EQ(c.aws[0].service, "s?s");
+    EXPECT_EQ(c.aws[0].account, "123456789012");
+    EXPECT_EQ(c.aws[0].region, "eu-*");
+    EXPECT_EQ(c.aws[0].url, "http://127.0.0.1:9324/sqs");
+    EXPECT_EQ(c.aws[0].access_key_id, "AKQUEUE");
+    EXPECT_EQ(c.aws[0].secret_access_key.reveal(), "qk");
+    EXPECT_EQ(c.aws[0].session_token.reveal(), "st");
+    EXPECT_EQ(c.aws[0].timeout_ms, 250);
+    EXPECT_EQ(c.aws[1].service, "lambda");
+    EXPECT_EQ(c.aws[1].account + c.aws[1].region + c.aws[1].url, "**");
+    EXPECT_EQ(c.event_bus.replay_events_per_second, 500u);
+    EXPECT_EQ(c.event_bus.delivery_concurrency, 8u);
+    EXPECT_EQ(c.event_bus.buses, 1u);
+    EXPECT_EQ(c.event_bus.rules_a_bus, 2u);
+    EXPECT_EQ(c.event_bus.targets_a_rule, 3u);
+    EXPECT_EQ(c.event_bus.pattern_characters, 8192u);
+    EXPECT_EQ(c.event_bus.wildcard_rules_a_bus, 4u);
+    EXPECT_EQ(c.event_bus.archives, 5u);
+    EXPECT_EQ(c.event_bus.replays, 6u);
+    EXPECT_EQ(c.event_bus.connections, 7u);
+    EXPECT_EQ(c.event_bus.destinations, 8u);
+    EXPECT_EQ(c.event_bus.tags, 9u);
     EXPECT_EQ(c.mail.relay, "smtp://mail.example.com:587");
     EXPECT_EQ(c.mail.password.reveal(), "hunter2") << "a secret's file ends with a line break that is not part of it";
     EXPECT_EQ(c.delivery.allow_addresses, (std::vector<std::string>{"10.0.0.0/8", "fd00::/8"}));
@@ -183,6 +206,21 @@ TEST(Load, RefusesWhatIsWrong) {
         {"codepipeline: [{account: 12a}]", "can never match an account"},
         {"codepipeline: [{access_key_id: AKID}]", "go together"},
         {"codepipeline: [{url: 'codepipeline'}]", "codepipeline[0].url: \"codepipeline\" is not a URL"},
+        {"codepipeline: [{service: sqs}]", "codepipeline[0].service: is not a key; did you mean aws[].service?"},
+        {"aws: [{service: SQS}]", "aws[0].service: \"SQS\" can never match a service"},
+        {"aws: [{service: ''}]", "can never match a service"},
+        {"aws: [{account: 12a}]", "aws[0].account: \"12a\" can never match an account"},
+        {"aws: [{region: eu_west}]", "aws[0].region: \"eu_west\" can never match a region"},
+        {"aws: [{}, {secret_access_key: sk}]", "aws[1]: access_key_id and secret_access_key go together"},
+        {"aws: [{access_key_id: AKID}]", "aws[0]: access_key_id and secret_access_key go together"},
+        {"aws: [{access_key_id: 'A-', secret_access_key: sk}]", "is not an access key id"},
+        {"aws: [{url: 'sqs.example.com'}]", "aws[0].url: \"sqs.example.com\" is not a URL"},
+        {"aws: [{timeout: 10ms}]", "aws[0].timeout: \"10ms\" is not a duration from 100ms to 5m"},
+        {"aws: {service: sqs}", "aws: must be a list"},
+        {"event_bus: {limits: {targets_a_rule: 0}}", "event_bus.limits.targets_a_rule: \"0\" is not a number from 1 to 100"},
+        {"event_bus: {limits: {rules_a_bus: 4KiB}}", "\"4KiB\" is not a number from 0 to 100000"},
+        {"event_bus: {delivery_concurrency: -1}", "is not a number from 1 to 256"},
+        {"event_bus: {rules_a_bus: 5}", "is not a key; did you mean event_bus.limits.rules_a_bus?"},
         {"mail: {relay: 'http://h:25'}", "mail.relay: \"http://h:25\" is not a URL that can be used here; write smtp://"},
         {"mail: {user: u}", "mail.user: has no password"},
         {"mail: {from: waybill}", "it has no @"},
@@ -315,17 +353,24 @@ TEST(Load, ThePolicysVersionIsOfItsMeaning) {
 TEST(Effective, ReadsBackAsItself) {
     for (std::string_view yaml : {"", "policy: {owners: [{pipeline: 'a*', stage: 'true', targets: [devops]}, {stage: x, targets: []}], retry: {enabled: false}}\n"
                                       "targets: {devops: {type: mail, to: [a@b, c@d]}, hook: {type: webhook, url: 'https://h/', timeout: 1500ms}, \"1\": {type: log}}\n"
-                                      "codepipeline: [{account: '1*', url: 'http://h'}, {}]\nlog: {segment_bytes: 5MiB}\naccount: 000000000000\n"}) {
+                                      "codepipeline: [{account: '1*', url: 'http://h'}, {}]\naws: [{service: sqs, url: 'http://q'}, {}]\n"
+                                      "event_bus: {limits: {pattern_characters: 8192}}\nlog: {segment_bytes: 5MiB}\naccount: 000000000000\n"}) {
         const auto text = effective_yaml(must(yaml).config);
         EXPECT_EQ(effective_yaml(must(text).config), text);
         EXPECT_EQ(must(text).config.policy.version, must(yaml).config.policy.version);
     }
+    const auto text = effective_yaml(must("aws: [{service: sqs}, {}]\nevent_bus: {limits: {pattern_characters: 8192}}").config);
+    EXPECT_THAT(text, HasSubstr("\naws:\n  - service: sqs\n    account: \"*\"\n"));
+    EXPECT_THAT(text, HasSubstr("\n  - service: \"*\"\n"));
+    EXPECT_THAT(text, HasSubstr("\n  limits:\n    buses: 100\n")) << "a number is not written as a size";
+    EXPECT_THAT(text, HasSubstr("\n    pattern_characters: 8192\n"));
 }
 
 TEST(Effective, HasNoSecrets) {
     auto loaded = must(read(source / "tests/data/full.yaml"), {{"targets.hook.url", "https://h/s3cret/path"}, {"mail.password", "s3cret"}},
-                       fakes({{"HOOK_SECRET", "s3cret0123456789"}, {"AUTH", "s3cret"}}, {{"/run/token", "s3cret0123456789"}}));
+                       fakes({{"HOOK_SECRET", "s3cret0123456789"}, {"AUTH", "s3cret"}}, {{"/run/token", "s3cret0123456789"}, {"/run/aws", "s3cret"}}));
     for (auto& endpoint : loaded.config.codepipeline) endpoint.secret_access_key = endpoint.session_token = Secret("s3cret");
+    for (auto& endpoint : loaded.config.aws) endpoint.secret_access_key = endpoint.session_token = Secret("s3cret");
     for (auto& credential : loaded.config.security.credentials) credential.secret_access_key = Secret("s3cret");
     const auto text = effective_yaml(loaded.config);
     EXPECT_THAT(text, Not(HasSubstr("s3cret")));
@@ -333,6 +378,16 @@ TEST(Effective, HasNoSecrets) {
     for (const char* named : {"# password: set", "# secret: set", "# headers: Authorization: set", "# secret_access_key: set", "# session_token: set",
                               "# tokens: 1 set", "# credentials: AKIDEXAMPLE: set", "url: \"https://h/\"  # its path is not shown"})
         EXPECT_THAT(text, HasSubstr(named));
+}
+
+// `waybill check` says nothing of these, so what the example's comments say of them is looked for here.
+TEST(Load, TheExampleOfAnEventBusSendsToOneQueueServer) {
+    const auto c = must(read(source / "examples/event-bus.yaml"), {}, fakes({{"WAYBILL_QUEUE_SECRET", "qk"}})).config;
+    ASSERT_EQ(c.aws.size(), 1u);
+    EXPECT_EQ(c.aws[0].service, "sqs");
+    EXPECT_EQ(c.aws[0].url, "http://127.0.0.1:9324");
+    EXPECT_EQ(c.aws[0].secret_access_key.reveal(), "qk");
+    EXPECT_EQ(c.event_bus.rules_a_bus, 1000u);
 }
 
 TEST(Reference, TheExampleLoadsAndNamesEveryKey) {

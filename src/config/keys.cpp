@@ -139,6 +139,11 @@ std::string check_region_glob(std::string_view v) {
         return c == '*' || c == '?' || c == '-' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z');
     }) ? "" : "can never match a region such as us-east-1; * stands for any run of characters, ? for one";
 }
+std::string check_service_glob(std::string_view v) {
+    return !v.empty() && v.size() <= 64 && std::all_of(v.begin(), v.end(), [](char c) {
+        return c == '*' || c == '?' || c == '-' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z');
+    }) ? "" : "can never match a service, which is written as in ARNs, such as sqs, sns, lambda, states or logs; * stands for any run of characters, ? for one";
+}
 std::string check_cidr(std::string_view v) {
     const auto slash = v.find('/');
     const auto address = v.substr(0, slash);
@@ -176,6 +181,32 @@ const Key table[] = {
 
     {"events.allow_aws_sources", Type::boolean, [](Place p) -> Slot { return &p.config.allow_aws_sources; },
      "Whether PutEvents may use sources that begin with `aws.`, which AWS itself refuses."},
+
+    {"event_bus.replay_events_per_second", Type::integer, [](Place p) -> Slot { return &p.config.event_bus.replay_events_per_second; },
+     "How many events one replay sends a second at most; 0 means as fast as it goes.", {.min = 0, .max = 1'000'000}},
+    {"event_bus.delivery_concurrency", Type::integer, [](Place p) -> Slot { return &p.config.event_bus.delivery_concurrency; },
+     "How many attempts for one target of a rule are under way at once at most.", {.min = 1, .max = 256}},
+    // AWS raises most of these on request. The greatest values here bound what one account keeps in memory, and what one answer of the API walks.
+    {"event_bus.limits.buses", Type::integer, [](Place p) -> Slot { return &p.config.event_bus.buses; },
+     "How many event buses an account may have in a region besides the default one (EventBridge: 100).", {.min = 0, .max = 10'000}},
+    {"event_bus.limits.rules_a_bus", Type::integer, [](Place p) -> Slot { return &p.config.event_bus.rules_a_bus; },
+     "How many rules a bus may have (EventBridge: 300).", {.min = 0, .max = 100'000}},
+    {"event_bus.limits.targets_a_rule", Type::integer, [](Place p) -> Slot { return &p.config.event_bus.targets_a_rule; },
+     "How many targets a rule may have (EventBridge: 5).", {.min = 1, .max = 100}},
+    {"event_bus.limits.pattern_characters", Type::integer, [](Place p) -> Slot { return &p.config.event_bus.pattern_characters; },
+     "How long the pattern of a rule or an archive may be (EventBridge: 4096).", {.min = 1, .max = 65'536}},
+    {"event_bus.limits.wildcard_rules_a_bus", Type::integer, [](Place p) -> Slot { return &p.config.event_bus.wildcard_rules_a_bus; },
+     "How many rules of a bus may have `wildcard` in their patterns (EventBridge: 30).", {.min = 0, .max = 100'000}},
+    {"event_bus.limits.archives", Type::integer, [](Place p) -> Slot { return &p.config.event_bus.archives; },
+     "How many archives an account may have in a region (EventBridge: 100).", {.min = 0, .max = 10'000}},
+    {"event_bus.limits.replays", Type::integer, [](Place p) -> Slot { return &p.config.event_bus.replays; },
+     "How many replays may be active at once in an account and region (EventBridge: 10).", {.min = 0, .max = 1'000}},
+    {"event_bus.limits.connections", Type::integer, [](Place p) -> Slot { return &p.config.event_bus.connections; },
+     "How many connections an account may have in a region (EventBridge: 3000).", {.min = 0, .max = 100'000}},
+    {"event_bus.limits.destinations", Type::integer, [](Place p) -> Slot { return &p.config.event_bus.destinations; },
+     "How many API destinations an account may have in a region (EventBridge: 3000).", {.min = 0, .max = 100'000}},
+    {"event_bus.limits.tags", Type::integer, [](Place p) -> Slot { return &p.config.event_bus.tags; },
+     "How many tags one resource may have (AWS: 50).", {.min = 0, .max = 1'000}},
 
     {"log.segment_bytes", Type::size, [](Place p) -> Slot { return &p.config.log.segment_bytes; },
      "The size of one log file, taken from the disk before it is written.", {.min = 4 * mib, .max = gib}},
@@ -246,6 +277,20 @@ const Key table[] = {
     {"codepipeline[].session_token", Type::secret, [](Place p) -> Slot { return &p.endpoint->session_token; },
      "The session token of temporary credentials."},
     {"codepipeline[].timeout", Type::duration, [](Place p) -> Slot { return &p.endpoint->timeout_ms; }, "How long one call may take.",
+     {.min = 100, .max = 5 * minute}},
+
+    {"aws[].service", Type::text, [](Place p) -> Slot { return &p.aws->service; },
+     "A glob (`*`, `?`) of services as ARNs spell them: sqs, sns, lambda, states, codepipeline, logs, events and others.", {.check = check_service_glob}},
+    {"aws[].account", Type::text, [](Place p) -> Slot { return &p.aws->account; }, "A glob (`*`, `?`) of accounts.", {.check = check_account_glob}},
+    {"aws[].region", Type::text, [](Place p) -> Slot { return &p.aws->region; }, "A glob (`*`, `?`) of regions.", {.check = check_region_glob}},
+    {"aws[].url", Type::text, [](Place p) -> Slot { return &p.aws->url; },
+     "The endpoint's URL, for every account and region that match; empty means AWS's own endpoint of the service and region.", {.check = check_web_url_or_empty}},
+    {"aws[].access_key_id", Type::text, [](Place p) -> Slot { return &p.aws->access_key_id; },
+     "The access key id to sign with; empty means AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.", {.check = check_key_id_or_empty}},
+    {"aws[].secret_access_key", Type::secret, [](Place p) -> Slot { return &p.aws->secret_access_key; },
+     "The secret access key that goes with access_key_id."},
+    {"aws[].session_token", Type::secret, [](Place p) -> Slot { return &p.aws->session_token; }, "The session token of temporary credentials."},
+    {"aws[].timeout", Type::duration, [](Place p) -> Slot { return &p.aws->timeout_ms; }, "How long one call may take.",
      {.min = 100, .max = 5 * minute}},
 
     {"mail.relay", Type::text, [](Place p) -> Slot { return &p.config.mail.relay; },
@@ -332,7 +377,7 @@ std::string value_yaml(const Key& key, Place place) {
             [](int* v) { return fmt::format("{}", *v); },
             [](unsigned* v) { return fmt::format("{}", *v); },
             [](int64_t* v) { return format_duration_ms(*v); },
-            [](uint64_t* v) { return format_size(*v); },
+            [&](uint64_t* v) { return key.type == Type::size ? format_size(*v) : fmt::format("{}", *v); },
             [&](NotifySuccess* v) { return std::string(key.rule.words[static_cast<size_t>(*v)]); },
             [&](Locale* v) { return std::string(key.rule.words[static_cast<size_t>(*v)]); },
             [&](TargetType* v) { return std::string(key.rule.words[static_cast<size_t>(*v)]); },
@@ -357,7 +402,8 @@ std::string default_of(const Key& key) {
     OwnerRule owner;
     CodePipelineEndpoint endpoint;
     Credential credential;
-    return "`" + value_yaml(key, {config, &target, &owner, &endpoint, &credential}) + "`";
+    AwsEndpoint aws;
+    return "`" + value_yaml(key, {config, &target, &owner, &endpoint, &credential, &aws}) + "`";
 }
 
 std::string type_text(const Key& key) {

@@ -22,6 +22,7 @@ struct Place {
     OwnerRule* owner = nullptr;
     CodePipelineEndpoint* endpoint = nullptr;
     Credential* credential = nullptr;
+    AwsEndpoint* aws = nullptr;
 };
 
 using Headers = std::vector<std::pair<std::string, std::string>>;

@@ -307,10 +307,13 @@ private:
             } else if (pattern == "codepipeline") {
                 CodePipelineEndpoint endpoint;
                 read_map(item, pattern + "[]", item_path, {.config = config_, .endpoint = &endpoint});
-                auto written = [&](std::string_view name) { return item.find(name) && !item.find(name)->text.empty(); };
-                if (written("access_key_id") != written("secret_access_key"))
-                    problem(item.where, item_path, "access_key_id and secret_access_key go together; write both or neither");
+                check_key_pair(item, item_path);
                 config_.codepipeline.push_back(std::move(endpoint));
+            } else if (pattern == "aws") {
+                AwsEndpoint endpoint;
+                read_map(item, pattern + "[]", item_path, {.config = config_, .aws = &endpoint});
+                check_key_pair(item, item_path);
+                config_.aws.push_back(std::move(endpoint));
             } else {
                 ASSERT(pattern == "security.credentials");
                 Credential credential;
@@ -321,6 +324,13 @@ private:
                 config_.security.credentials.push_back(std::move(credential));
             }
         }
+    }
+
+    // Of an entry of codepipeline or aws.
+    void check_key_pair(const Node& item, std::string_view path) {
+        auto written = [&](std::string_view name) { return item.find(name) && !item.find(name)->text.empty(); };
+        if (written("access_key_id") != written("secret_access_key"))
+            problem(item.where, path, "access_key_id and secret_access_key go together; write both or neither");
     }
 
     // The text of a scalar node, or a problem.
@@ -372,7 +382,8 @@ private:
                 if (ec != std::errc{} || end != text->data() + text->size() || n < key.rule.min || n > key.rule.max)
                     return wrong(fmt::format("is not a number from {} to {}", key.rule.min, key.rule.max));
                 if (auto* i = std::get_if<int*>(&slot)) **i = static_cast<int>(n);
-                else *std::get<unsigned*>(slot) = static_cast<unsigned>(n);
+                else if (auto* u = std::get_if<unsigned*>(&slot)) **u = static_cast<unsigned>(n);
+                else *std::get<uint64_t*>(slot) = static_cast<uint64_t>(n);
                 return;
             }
             case Type::duration: {

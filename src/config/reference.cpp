@@ -21,6 +21,7 @@ struct Section {
 constexpr Section sections[] = {
     {"", "Keys of the top level."},
     {"events", "What comes in."},
+    {"event_bus", "The buses that EventBridge's API makes: how much they may hold, and how fast they send."},
     {"log", "The log of everything that happened, in the data directory."},
     {"tracking", "Executions in memory."},
     {"policy", "Who is told of what, and what is retried. Its normalised text has a version, which stands in every decision."},
@@ -30,6 +31,10 @@ constexpr Section sections[] = {
     {"codepipeline",
      "Where RetryStageExecution is called, as a list. The first entry whose globs match an execution's account and region is used; without one, "
      "nothing is retried."},
+    {"aws",
+     "Where targets of rules outside this process are called, as a list: queues, topics, functions, pipelines, state machines, log groups, other "
+     "buses, and dead-letter queues. The first entry whose globs match a target's service, account and region is used; without one nothing is sent to "
+     "AWS, and such deliveries become dead letters."},
     {"mail", "How mail leaves."},
     {"delivery", "Attempts of deliveries, and where they may go."},
     {"security", "Who may come in. Without credentials and tokens the API is open, which is allowed on a loopback address only."},
@@ -79,6 +84,17 @@ constexpr std::string_view example_codepipeline = R"(codepipeline:
     session_token: ""
     timeout: 10s
   - {}                          # every other account and region, with credentials from the environment
+)";
+constexpr std::string_view example_aws = R"(aws:
+  - service: sqs
+    account: "123456789012"
+    region: "eu-*"
+    url: http://127.0.0.1:9324  # a queue server on this machine
+    access_key_id: AKIAEXAMPLE
+    secret_access_key: ${WAYBILL_AWS_SECRET}
+    session_token: ""
+    timeout: 10s
+  - service: lambda             # AWS's own, of every account and region, with credentials from the environment
 )";
 constexpr std::string_view example_security = R"(security:
   credentials:
@@ -164,6 +180,7 @@ std::string example_yaml() {
     for (const auto& section : sections) {
         if (section.name == "targets") out += example_targets;
         else if (section.name == "codepipeline") out += example_codepipeline;
+        else if (section.name == "aws") out += example_aws;
         else if (section.name == "security") out += example_security;
         else write_section(out, section.name);
         if (section.name == "policy") out += example_owners;
@@ -240,6 +257,8 @@ std::string effective_yaml(const Config& config) {
             if (!copy.codepipeline.empty()) out += "codepipeline:\n";
             for (auto& endpoint : copy.codepipeline)
                 write_element(out, "codepipeline[].", "  - ", "    ", {.config = copy, .endpoint = &endpoint});
+            if (!copy.aws.empty()) out += "aws:\n";
+            for (auto& endpoint : copy.aws) write_element(out, "aws[].", "  - ", "    ", {.config = copy, .aws = &endpoint});
         }
         open(name);
         auto leaf = key.path.substr(name.size() + 1);
