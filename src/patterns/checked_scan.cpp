@@ -7,6 +7,8 @@
 #include "event/limits.h"
 #include "patterns/comparison.h"
 
+#define ALWAYS_INLINE __attribute__((always_inline)) inline
+
 namespace waybill::patterns {
 namespace {
 
@@ -14,19 +16,22 @@ constexpr size_t behind = 64;  // bytes behind the event in the copy, all zero
 
 bool is_digit(char c) { return static_cast<unsigned char>(c - '0') < 10; }
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-bool ends_scalar(char c) { return c == ',' || c == '}' || c == ']' || is_space(c) || c == 0; }
+bool ends_scalar(char c) { return c == ',' || c == '}' || c == ']' || is_space(c); }
 
+// Goes over the indices of the first stage. Each function takes the index it begins at and returns the one behind what it read, or nothing where that is no
+// JSON: so the place is kept in a register. Behind the last index stands one that points behind the event, where the copy has a zero.
 class CheckedWalk {
 public:
-    CheckedWalk(const char* data, const uint32_t* index, const PathPlan& plan, ScanResult& out, bool backslashes, std::string& text)
-        : data_(data), at_(index), plan_(plan), out_(out), backslashes_(backslashes), text_(text) {}
+    using At = const uint32_t*;
 
-    // At the end of the indices, that is; nothing may follow.
-    bool run(const uint32_t* end) {
-        if (here() != '{') return false;
-        ++at_;
+    CheckedWalk(const char* data, const PathPlan& plan, ScanResult& out, bool backslashes, std::string& text)
+        : data_(data), plan_(plan), out_(out), backslashes_(backslashes), text_(text) {}
+
+    // Nothing may follow the object.
+    bool run(At at, At end) {
+        if (data_[*at] != '{') return false;
         Scope scope = open_scope(0, 0);
-        return object(0, &scope, 1) && at_ == end;
+        return object(at + 1, 0, scope, 1) == end;
     }
 
 private:
@@ -35,9 +40,6 @@ private:
         size_t seen;
         uint64_t bits;
     };
-
-    // At the end stands an index behind the event, where the copy has a zero.
-    char here() const { return data_[*at_]; }
 
     Scope open_scope(uint32_t number, uint32_t node) {
         const uint32_t count = plan_.node(node).end - node;
@@ -54,19 +56,25 @@ private:
         return true;
     }
 
-    // The text whose opening quote at_ is at; passes over it. Between its closing quote and the next index is only space.
-    bool text(std::string_view& inside, bool& escaped) {
-        const uint32_t begin = *at_ + 1;
-        uint32_t end = *++at_ - 1;
+    // The text whose opening quote `at` is at. Between its closing quote and the next index is only space.
+    ALWAYS_INLINE bool text(At at, std::string_view& inside, bool& escaped) {
+        const uint32_t begin = at[0] + 1;
+        uint32_t end = at[1] - 1;
         while (end > begin && data_[end] != '"') --end;
         inside = {data_ + begin, end - begin};
         escaped = backslashes_ && std::memchr(inside.data(), '\\', inside.size()) != nullptr;
         return !escaped || unescape(inside, text_);
     }
+    // A text that nobody asks for: only its escapes can be wrong, the first stage has seen to the rest.
+    ALWAYS_INLINE bool pass_text(At at) {
+        std::string_view inside;
+        bool escaped;
+        return !backslashes_ || text(at, inside, escaped);
+    }
 
-    bool number(std::string_view& text) {
-        const char* const begin = data_ + *at_++;
-        const char* p = begin + (*begin == '-');
+    static bool number(const char* p, size_t& length) {
+        const char* const begin = p;
+        p += *p == '-';
         if (*p == '0') {
             ++p;
         } else {
@@ -83,130 +91,123 @@ private:
             if (!is_digit(*p)) return false;
             while (is_digit(*p)) ++p;
         }
-        text = {begin, static_cast<size_t>(p - begin)};
+        length = static_cast<size_t>(p - begin);
         return ends_scalar(*p);
     }
 
-    bool literal(std::string_view word) {
-        const char* const begin = data_ + *at_++;
-        return std::memcmp(begin, word.data(), word.size()) == 0 && ends_scalar(begin[word.size()]);
-    }
-
-    // A scalar, kept where a field asks for it.
-    bool scalar(uint32_t field, uint32_t scope) {
-        const char* const begin = data_ + *at_;
-        switch (*begin) {
-            case '"': {
-                std::string_view inside;
-                bool escaped = false;
-                if (!text(inside, escaped)) return false;
-                if (field != PathPlan::none) out_.add(field, inside.data(), inside.size(), ValueKind::text, escaped, scope);
-                return true;
-            }
-            case 't': return literal("true") && keep_literal(field, begin, 4, scope);
-            case 'f': return literal("false") && keep_literal(field, begin, 5, scope);
-            case 'n': return literal("null") && keep_literal(field, begin, 4, scope);
-            default: {
-                std::string_view digits;
-                if (!number(digits)) return false;
-                if (field != PathPlan::none) out_.add(field, digits.data(), digits.size(), ValueKind::number, false, scope);
-                return true;
-            }
+    // A number or literal, kept where a field asks for it.
+    bool plain(At at, uint32_t field, uint32_t scope) {
+        const char* const begin = data_ + *at;
+        const std::string_view word = *begin == 't' ? "true" : *begin == 'f' ? "false" : *begin == 'n' ? "null" : "";
+        size_t length = word.size();
+        if (!word.empty()) {
+            if (std::memcmp(begin, word.data(), length) != 0 || !ends_scalar(begin[length])) return false;
+        } else if (!number(begin, length)) {
+            return false;
         }
-    }
-    bool keep_literal(uint32_t field, const char* begin, size_t length, uint32_t scope) {
-        if (field != PathPlan::none) out_.add(field, begin, length, ValueKind::literal, false, scope);
+        if (field != PathPlan::none) out_.add(field, begin, length, word.empty() ? ValueKind::number : ValueKind::literal, false, scope);
         return true;
     }
 
-    // A value that nobody asks for.
-    bool pass(uint32_t depth) {
-        const char c = here();
-        if (c != '{' && c != '[') return scalar(PathPlan::none, 0);
-        ++at_;
-        return c == '{' ? object(PathPlan::none, nullptr, depth + 1) : array(PathPlan::none, 0, depth + 1);
+    ALWAYS_INLINE At scalar(At at, uint32_t field, uint32_t scope) {
+        if (data_[*at] != '"') return plain(at, field, scope) ? at + 1 : nullptr;
+        if (field == PathPlan::none) return pass_text(at) ? at + 1 : nullptr;
+        std::string_view inside;
+        bool escaped = false;
+        if (!text(at, inside, escaped)) return nullptr;
+        out_.add(field, inside.data(), inside.size(), ValueKind::text, escaped, scope);
+        return at + 1;
     }
 
-    // Behind the opening bracket. `node` is none where nobody asks for what is inside.
-    bool object(uint32_t node, Scope* scope, uint32_t depth) {
-        if (depth > limits::json_depth) return false;
-        if (here() == '}') return ++at_, true;
+    // A value that nobody asks for.
+    ALWAYS_INLINE At pass(At at, uint32_t depth) {
+        const char c = data_[*at];
+        if (c == '"') return pass_text(at) ? at + 1 : nullptr;
+        if (c == '{') return pass_object(at + 1, depth + 1);
+        if (c == '[') return pass_array(at + 1, depth + 1);
+        return plain(at, PathPlan::none, 0) ? at + 1 : nullptr;
+    }
+
+    At pass_object(At at, uint32_t depth) {
+        if (depth > limits::json_depth) return nullptr;
+        if (data_[*at] == '}') return at + 1;
         for (;;) {
-            if (here() != '"') return false;
+            if (data_[at[0]] != '"' || !pass_text(at) || data_[at[1]] != ':') return nullptr;
+            at = pass(at + 2, depth);
+            if (!at) return nullptr;
+            const char c = data_[*at++];
+            if (c != ',') return c == '}' ? at : nullptr;
+        }
+    }
+
+    At pass_array(At at, uint32_t depth) {
+        if (depth > limits::json_depth) return nullptr;
+        if (data_[*at] == ']') return at + 1;
+        for (;;) {
+            at = pass(at, depth);
+            if (!at) return nullptr;
+            const char c = data_[*at++];
+            if (c != ',') return c == ']' ? at : nullptr;
+        }
+    }
+
+    // Behind the opening bracket.
+    At object(At at, uint32_t node, Scope& scope, uint32_t depth) {
+        if (depth > limits::json_depth) return nullptr;
+        if (data_[*at] == '}') return at + 1;
+        const PathPlan::Node& n = plan_.node(node);
+        for (;;) {
             std::string_view key;
             bool escaped = false;
-            if (!text(key, escaped)) return false;
-            if (here() != ':') return false;
-            ++at_;
-            uint32_t target = PathPlan::none;
-            if (node != PathPlan::none) {
-                target = find(node, key, escaped);
-                if (target != PathPlan::none && !meet(*scope, target)) target = PathPlan::none;
-                out_.look_ahead.step();
-            }
-            if (target == PathPlan::none) {
-                if (!pass(depth)) return false;
-            } else if (!member(target, *scope, depth)) {
-                return false;
-            }
-            const char c = data_[*at_++];
-            if (c == ',') continue;
-            return c == '}';
+            if (data_[at[0]] != '"' || !text(at, key, escaped) || data_[at[1]] != ':') return nullptr;
+            at += 2;
+            uint32_t target = escaped ? plan_.dotted_child(node, text_) : plan_.child(n, key.data(), key.size(), behind);
+            if (target == PathPlan::none && !escaped && n.deep && std::memchr(key.data(), '.', key.size()) != nullptr) target = plan_.dotted_child(node, key);
+            out_.look_ahead.step();
+            at = target == PathPlan::none || !meet(scope, target) ? pass(at, depth) : member(at, target, scope, depth);
+            if (!at) return nullptr;
+            const char c = data_[*at++];
+            if (c != ',') return c == '}' ? at : nullptr;
         }
     }
 
-    uint32_t find(uint32_t node, std::string_view key, bool escaped) const {
-        const PathPlan::Node& n = plan_.node(node);
-        if (escaped) return plan_.dotted_child(node, text_);
-        const uint32_t target = plan_.child(n, key.data(), key.size(), behind);
-        if (target != PathPlan::none || !n.deep || std::memchr(key.data(), '.', key.size()) == nullptr) return target;
-        return plan_.dotted_child(node, key);
-    }
-
-    bool member(uint32_t target, Scope& scope, uint32_t depth) {
-        const char c = here();
-        if (c == '{') {
-            ++at_;
-            return plan_.node(target).leaves == 0 ? object(PathPlan::none, nullptr, depth + 1) : object(target, &scope, depth + 1);
-        }
-        if (c != '[') return scalar(plan_.node(target).field, scope.number);
+    At member(At at, uint32_t target, Scope& scope, uint32_t depth) {
+        const char c = data_[*at];
+        if (c == '{') return plan_.node(target).leaves == 0 ? pass_object(at + 1, depth + 1) : object(at + 1, target, scope, depth + 1);
+        if (c != '[') return scalar(at, plan_.node(target).field, scope.number);
         for (uint32_t below = target + 1; below < plan_.node(target).end; ++below) meet(scope, below);
-        ++at_;
-        return array(target, scope.number, depth + 1);
+        return array(at + 1, target, scope.number, depth + 1);
     }
 
-    bool array(uint32_t node, uint32_t around, uint32_t depth) {
-        if (depth > limits::json_depth) return false;
-        const bool asked = node != PathPlan::none;
-        const uint32_t field = asked ? plan_.node(node).field : PathPlan::none;
-        const uint32_t number = asked ? out_.arrays++ : 0;
-        if (here() == ']') return ++at_, true;
+    At array(At at, uint32_t node, uint32_t around, uint32_t depth) {
+        if (depth > limits::json_depth) return nullptr;
+        const PathPlan::Node& n = plan_.node(node);
+        const uint32_t number = out_.arrays++;
+        if (data_[*at] == ']') return at + 1;
         for (;;) {
-            const char c = here();
+            const char c = data_[*at];
             if (c != '{' && c != '[') {
-                if (!scalar(field, around)) return false;
-            } else if (!asked || (c == '{' && plan_.node(node).leaves == 0)) {
-                if (!pass(depth)) return false;
+                at = scalar(at, n.field, around);
+            } else if (c == '{' && n.leaves == 0) {
+                at = pass_object(at + 1, depth + 1);
             } else {
                 const auto element = static_cast<uint32_t>(out_.scopes.size());
                 out_.scopes.push_back({around, number});
-                ++at_;
                 if (c == '[') {
-                    if (!array(node, element, depth + 1)) return false;
+                    at = array(at + 1, node, element, depth + 1);
                 } else {
                     Scope scope = open_scope(element, node);
-                    if (!object(node, &scope, depth + 1)) return false;
+                    at = object(at + 1, node, scope, depth + 1);
                     out_.seen.resize(scope.seen);
                 }
             }
-            const char after = data_[*at_++];
-            if (after == ',') continue;
-            return after == ']';
+            if (!at) return nullptr;
+            const char after = data_[*at++];
+            if (after != ',') return after == ']' ? at : nullptr;
         }
     }
 
-    const char* data_;
-    const uint32_t* at_;
+    const char* const data_;
     const PathPlan& plan_;
     ScanResult& out_;
     const bool backslashes_;
@@ -234,7 +235,7 @@ bool CheckedScan::scan(std::string_view event, const PathPlan& plan, ScanResult&
     out.look_ahead.begin(tables);
     const uint32_t* index = parser_->structural_indexes.get();
     const bool backslashes = std::memchr(copy_.get(), '\\', event.size()) != nullptr;
-    return CheckedWalk(copy_.get(), index, plan, out, backslashes, text_).run(index + parser_->n_structural_indexes);
+    return CheckedWalk(copy_.get(), plan, out, backslashes, text_).run(index, index + parser_->n_structural_indexes);
 }
 
 }  // namespace waybill::patterns

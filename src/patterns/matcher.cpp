@@ -216,8 +216,14 @@ public:
         if (state_.guards.size() < event_.first.size()) state_.guards.resize(event_.first.size(), 0);
     }
 
-    void look_up(const FieldIndex& index, ScannedValue& value, bool alone) {
-        alone_ = alone;
+    // A field's values, in their order.
+    void look_up(const FieldIndex& index, uint32_t field) {
+        alone_ = event_.first[field] == event_.last[field];
+        settled_ = 0;
+        for (uint32_t at = event_.first[field]; at != ScannedValue::none; at = event_.values[at].next) look_up(index, event_.values[at]);
+    }
+
+    void look_up(const FieldIndex& index, ScannedValue& value) {
         switch (value.kind) {
             case ValueKind::text: look_up_text(index, text_of(value), value); break;
             case ValueKind::number: look_up_number(index, value); break;
@@ -309,7 +315,10 @@ private:
             if (index.ranges[begin].range.low > number) break;
             if (index.highest[block] < number) continue;
             for (size_t i = begin; i < end; ++i) {
-                if (index.ranges[i].range.holds(number)) found(*index.ranges[i].branch, value, true);
+                if (i < 64 && settled_ >> i & 1) continue;
+                if (!index.ranges[i].range.holds(number)) continue;
+                if (i < 64 && index.ranges[i].branch->uses == 1) settled_ |= uint64_t{1} << i;
+                found(*index.ranges[i].branch, value, true);
             }
         }
     }
@@ -334,22 +343,22 @@ private:
         if (state_.emitted.insert(&rule)) out_.push_back(rule.id());
     }
 
-    // Whether the clause behind the guard surely fails. It is not sure where there are several values, or none that is a text without escapes.
-    bool refused(const Guard& guard) {
+    // Whether the clause behind the guard surely fails. It is not sure where there are several values, or one with escapes.
+    __attribute__((always_inline)) bool refused(const Guard& guard) {
         if (guard.field == Guard::none) return false;
-        uint64_t& known = state_.guards[guard.field];
-        if (known == 0) {
-            state_.guarded.push_back(guard.field);
-            const uint32_t at = event_.first[guard.field];
-            if (at == ScannedValue::none) {
-                known = guard_fails;
-            } else {
-                const ScannedValue& value = event_.values[at];
-                if (value.next != ScannedValue::none || value.escaped) known = guard_unsure;
-                else known = value.kind == ValueKind::text ? guard_known | text_hash(value.text()) : guard_fails;
-            }
-        }
-        return known & guard_known ? static_cast<uint32_t>(known) != guard.hash : known == guard_fails;
+        uint64_t known = state_.guards[guard.field];
+        if (known == 0) known = learn(guard.field);
+        return known != (guard_known | guard.hash) && known != guard_unsure;
+    }
+    uint64_t learn(uint32_t field) {
+        state_.guarded.push_back(field);
+        uint64_t& known = state_.guards[field];
+        known = guard_fails;
+        if (event_.first[field] == ScannedValue::none) return known;
+        const ScannedValue& value = event_.values[event_.first[field]];
+        if (value.next != ScannedValue::none || value.escaped) known = guard_unsure;
+        else if (value.kind == ValueKind::text) known = guard_known | text_hash(value.text());
+        return known;
     }
     static constexpr uint64_t guard_known = uint64_t{1} << 32, guard_fails = uint64_t{1} << 33, guard_unsure = uint64_t{1} << 34;
 
@@ -502,6 +511,7 @@ private:
     std::vector<RuleId>& out_;
     const size_t event_size_;
     bool alone_ = false;   // the value that is looked up is its field's only one
+    uint64_t settled_ = 0; // of the field's first ranges: those whose rules an earlier value has matched already
 };
 
 // Makes the next snapshot from one: works on the copy it is given, in place where the copy is its own.
@@ -724,9 +734,7 @@ void Matcher::look_up(size_t event_size, size_t place, MatchScratch& scratch, st
     Match match(event_size, event, *scratch.state_, out);
     for (uint32_t field : event.met) {
         const FieldIndex* index = parts.fields[field].get();
-        if (!index) continue;
-        const bool alone = event.first[field] == event.last[field];
-        for (uint32_t at = event.first[field]; at != ScannedValue::none; at = event.values[at].next) match.look_up(*index, event.values[at], alone);
+        if (index) match.look_up(*index, field);
     }
     for (uint32_t field : parts.absent_fields) {
         if (event.first[field] == ScannedValue::none) match.look_up_absent(*parts.fields[field]);
