@@ -1,5 +1,5 @@
-// Archives and replays. An archive is no second copy of its events: it is a rule that counts and remembers where in the log it began, and
-// a replay reads the log from there. Messages are those that AWS was recorded with.
+// Archives and replays. An archive is no second copy of its events: it is a rule that counts and remembers where in the log it
+// began, and a replay reads the log from there. Messages are those that AWS was recorded with.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,12 +23,17 @@ bool is_resource_arn(std::string_view text) {
 const TextRule rule_archive_name{1, 48, {R"([\.\-_A-Za-z0-9]+)", is_plain_name}};
 // A bus's ARN (EventBusArn) and an archive's (ArchiveArn) have the same form in AWS's model.
 const TextRule rule_resource_arn{1, 1600, {R"(^arn:aws([a-z]|\-)*:events:([a-z]|\d|\-)*:([0-9]{12})?:.+\/.+$)", is_resource_arn}};
-const TextRule rule_archive_state{0, unlimited, {}, {"ENABLED", "DISABLED", "CREATING", "UPDATING", "CREATE_FAILED", "UPDATE_FAILED"}};
+const TextRule rule_archive_state{
+    0, unlimited, {}, {"ENABLED", "DISABLED", "CREATING", "UPDATING", "CREATE_FAILED", "UPDATE_FAILED"}};
 const TextRule rule_replay_state{0, unlimited, {}, {"STARTING", "RUNNING", "CANCELLING", "COMPLETED", "CANCELLED", "FAILED"}};
 constexpr NumberRule rule_retention{0, 100 * 366};  // AWS states no end; a century
 
-wire::AwsError no_such_archive(std::string_view name) { return resource_not_found(fmt::format("Archive {} does not exist.", name)); }
-wire::AwsError no_such_replay(std::string_view name) { return resource_not_found(fmt::format("Replay {} does not exist.", name)); }
+wire::AwsError no_such_archive(std::string_view name) {
+    return resource_not_found(fmt::format("Archive {} does not exist.", name));
+}
+wire::AwsError no_such_replay(std::string_view name) {
+    return resource_not_found(fmt::format("Replay {} does not exist.", name));
+}
 
 // The bus of this account and region that an ARN names; or its name, to say that there is none.
 std::variant<BusKey, std::string> bus_of(const Bus& bus, const Place& place, std::string_view text) {
@@ -58,7 +63,12 @@ std::string archive_answer(const Archive& archive) {
 
 // What DescribeArchive and ListArchives both say.
 void write_archive(JsonWriter& w, const Archive& archive, const ArchiveCounts& counts) {
-    w.key("ArchiveName").text(archive.name).key("EventSourceArn").text(archive.bus.arn()).key("State").text(to_string(archive.state));
+    w.key("ArchiveName")
+        .text(archive.name)
+        .key("EventSourceArn")
+        .text(archive.bus.arn())
+        .key("State")
+        .text(to_string(archive.state));
     w.key("RetentionDays").number(archive.retention_days);
     w.key("SizeBytes").number(static_cast<int64_t>(counts.bytes)).key("EventCount").number(static_cast<int64_t>(counts.events));
     write_time(w, "CreationTime", archive.created);
@@ -68,7 +78,10 @@ void write_archive(JsonWriter& w, const Archive& archive, const ArchiveCounts& c
 void write_replay(JsonWriter& w, const Replay& replay) {
     const Place& place = replay.bus.place;
     w.key("ReplayName").text(replay.name);
-    w.key("EventSourceArn").text(archive_arn(place.region, place.account, replay.archive)).key("State").text(to_string(replay.state));
+    w.key("EventSourceArn")
+        .text(archive_arn(place.region, place.account, replay.archive))
+        .key("State")
+        .text(to_string(replay.state));
     write_text(w, "StateReason", replay.reason);
     write_time(w, "EventStartTime", replay.from);
     write_time(w, "EventEndTime", replay.to);
@@ -104,7 +117,8 @@ Prepared create_archive(const ApiRequest& request) {
     return [archive, source, place = request.place, limit = request.limits.archives](const Bus& bus, const Stamp& stamp) {
         const auto key = bus_of(bus, place, source);
         if (const auto* name = std::get_if<std::string>(&key)) return refusal(no_such_bus(*name));
-        if (bus.archive(place, archive.name)) return refusal(already_exists(fmt::format("Archive {} already exists.", archive.name)));
+        if (bus.archive(place, archive.name))
+            return refusal(already_exists(fmt::format("Archive {} already exists.", archive.name)));
         if (bus.archives(place).size() >= limit) return refusal(limit_exceeded());
         Archive made = archive;
         made.bus = std::get<BusKey>(key);
@@ -149,7 +163,8 @@ Prepared update_archive(const ApiRequest& request) {
 
     return [=, place = request.place](const Bus& bus, const Stamp&) {
         const Archive* archive = bus.archive(place, name);
-        // AWS was seen to answer InternalException here, and its clients repeat that; the exception that its model names is the better answer.
+        // AWS was seen to answer InternalException here, and its clients repeat that; the exception that its model names is the
+        // better answer.
         if (!archive) return refusal(no_such_archive(name));
         Archive changed = *archive;
         if (description) changed.description = *description;
@@ -198,10 +213,12 @@ Prepared list_archives(const ApiRequest& request) {
 
     return [=, place = request.place](const Bus& bus, const Stamp&) {
         if (source)
-            if (const auto key = bus_of(bus, place, *source); const auto* name = std::get_if<std::string>(&key)) return refusal(no_such_bus(*name));
+            if (const auto key = bus_of(bus, place, *source); const auto* name = std::get_if<std::string>(&key))
+                return refusal(no_such_bus(*name));
         auto archives = bus.archives(place);
         std::erase_if(archives, [&](const Archive* a) {
-            return (prefix && !a->name.starts_with(*prefix)) || (source && a->bus.arn() != *source) || (state && to_string(a->state) != *state);
+            return (prefix && !a->name.starts_with(*prefix)) || (source && a->bus.arn() != *source) ||
+                   (state && to_string(a->state) != *state);
         });
         std::ranges::sort(archives, {}, &Archive::name);
         std::string next, json;
@@ -243,18 +260,23 @@ Prepared start_replay(const ApiRequest& request) {
         const auto key = bus_of(bus, place, destination);
         if (const auto* name = std::get_if<std::string>(&key)) return refusal(no_such_bus(*name));
         const std::string begin = archive_arn(place.region, place.account, "");
-        const std::string archive_name = source.starts_with(begin) ? source.substr(begin.size()) : source.substr(source.find('/') + 1);
+        const std::string archive_name =
+            source.starts_with(begin) ? source.substr(begin.size()) : source.substr(source.find('/') + 1);
         const Archive* archive = source.starts_with(begin) ? bus.archive(place, archive_name) : nullptr;
         if (!archive)
-            return refusal(validation(fmt::format("Parameter EventSourceArn is not valid. Reason: Archive {} does not exist.", archive_name)));
+            return refusal(validation(
+                fmt::format("Parameter EventSourceArn is not valid. Reason: Archive {} does not exist.", archive_name)));
         if (std::get<BusKey>(key) != archive->bus)
-            return refusal(validation("Parameter Destination.Arn is not valid. Reason: Cross event bus replay is not permitted."));
+            return refusal(
+                validation("Parameter Destination.Arn is not valid. Reason: Cross event bus replay is not permitted."));
         if (replay.from >= replay.to)
-            return refusal(validation("Parameter EventEndTime is not valid. Reason: EventStartTime must be before EventEndTime."));
+            return refusal(
+                validation("Parameter EventEndTime is not valid. Reason: EventStartTime must be before EventEndTime."));
         for (const auto& rule : replay.rules)
             if (!is_rule_of(bus, archive->bus, rule))
-                return refusal(validation(fmt::format("Parameter Destination.FilterArns is not valid. Reason: {} is not a rule of event bus {}.", rule,
-                                                      archive->bus.name)));
+                return refusal(validation(
+                    fmt::format("Parameter Destination.FilterArns is not valid. Reason: {} is not a rule of event bus {}.", rule,
+                                archive->bus.name)));
         if (bus.replay(place, replay.name)) return refusal(already_exists(fmt::format("Replay {} already exists.", replay.name)));
         const auto open = bus.open_replays();
         if (static_cast<size_t>(std::ranges::count(open, place, [](const Replay* r) { return r->bus.place; })) >= limit)
@@ -309,7 +331,8 @@ Prepared cancel_replay(const ApiRequest& request) {
         const Replay* replay = bus.replay(place, name);
         if (!replay) return refusal(no_such_replay(name));
         if (replay->state != ReplayState::starting && replay->state != ReplayState::running)
-            return refusal(wire::AwsError{"IllegalStatusException", fmt::format("Replay {} is not in a valid state for this operation.", name)});
+            return refusal(wire::AwsError{"IllegalStatusException",
+                                          fmt::format("Replay {} is not in a valid state for this operation.", name)});
         Replay cancelling = *replay;
         cancelling.state = ReplayState::cancelling;
         std::string json;

@@ -1,5 +1,5 @@
-// Connections and API destinations. What a connection's AuthParameters hold that is secret leaves here once, in ApiAnswer::secrets, and is
-// in no change, answer or message. Messages are those that AWS was recorded with.
+// Connections and API destinations. What a connection's AuthParameters hold that is secret leaves here once, in
+// ApiAnswer::secrets, and is in no change, answer or message. Messages are those that AWS was recorded with.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -25,13 +25,16 @@ bool is_connection_arn(std::string_view text) {
 }
 
 const TextRule rule_connection_arn{
-    1, 1600, {R"(^arn:aws([a-z]|\-)*:events:([a-z]|\d|\-)*:([0-9]{12})?:connection\/[\.\-_A-Za-z0-9]+\/[\-A-Za-z0-9]+$)", is_connection_arn}};
+    1,
+    1600,
+    {R"(^arn:aws([a-z]|\-)*:events:([a-z]|\d|\-)*:([0-9]{12})?:connection\/[\.\-_A-Za-z0-9]+\/[\-A-Za-z0-9]+$)",
+     is_connection_arn}};
 const TextRule rule_authorization{0, unlimited, {}, {"BASIC", "OAUTH_CLIENT_CREDENTIALS", "API_KEY"}};
-const TextRule rule_connection_state{
-    0,
-    unlimited,
-    {},
-    {"CREATING", "UPDATING", "DELETING", "AUTHORIZED", "DEAUTHORIZED", "AUTHORIZING", "DEAUTHORIZING", "ACTIVE", "FAILED_CONNECTIVITY"}};
+const TextRule rule_connection_state{0,
+                                     unlimited,
+                                     {},
+                                     {"CREATING", "UPDATING", "DELETING", "AUTHORIZED", "DEAUTHORIZED", "AUTHORIZING",
+                                      "DEAUTHORIZING", "ACTIVE", "FAILED_CONNECTIVITY"}};
 const TextRule rule_method{0, unlimited, {}, {"HEAD", "POST", "PATCH", "DELETE", "PUT", "GET", "OPTIONS"}};  // in AWS's order
 constexpr NumberRule rule_rate{1, std::numeric_limits<int>::max()};
 
@@ -47,15 +50,15 @@ uint64_t new_secret_id(uint64_t random) {
     return id ? id : 1;
 }
 
-// As AWS names the secret that it makes for a connection. Nothing of that name is in any Secrets Manager; tools compare the text, so it
-// stays the same as long as the connection is there.
+// As AWS names the secret that it makes for a connection. Nothing of that name is in any Secrets Manager; tools compare the text,
+// so it stays the same as long as the connection is there.
 std::string secret_arn(const Connection& connection) {
     constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     const uint64_t hash = hash64(connection.uuid);
     std::string suffix;
     for (uint64_t rest = hash; suffix.size() < 6; rest /= letters.size()) suffix += letters[rest % letters.size()];
-    return fmt::format("arn:{}:secretsmanager:{}:{}:secret:events!connection/{}/{}-{}", partition_of(connection.place.region), connection.place.region,
-                       connection.place.account, connection.name, uuid_of(hash), suffix);
+    return fmt::format("arn:{}:secretsmanager:{}:{}:secret:events!connection/{}/{}-{}", partition_of(connection.place.region),
+                       connection.place.region, connection.place.account, connection.name, uuid_of(hash), suffix);
 }
 
 void write_times(JsonWriter& w, const Connection& connection) {
@@ -75,11 +78,14 @@ std::string changed_answer(const Connection& connection, ConnectionState state, 
 }
 
 wire::AwsError incomplete(std::string_view missing, std::string_view type) {
-    return validation(fmt::format("Parameter AuthParameters is not valid. Reason: {} with all its members is required for the authorization type {}.", missing, type));
+    return validation(fmt::format(
+        "Parameter AuthParameters is not valid. Reason: {} with all its members is required for the authorization type {}.",
+        missing, type));
 }
 
 wire::AwsError too_long() {
-    return validation(fmt::format("Parameter AuthParameters is not valid. Reason: it must have at most {} bytes.", auth_parameters_bytes));
+    return validation(
+        fmt::format("Parameter AuthParameters is not valid. Reason: it must have at most {} bytes.", auth_parameters_bytes));
 }
 
 // What both a creation and an update name.
@@ -97,7 +103,8 @@ std::variant<ConnectionRequest, wire::AwsError> read_connection(const ApiRequest
     r.description = in.text("Description", description_512);
     r.type = in.text("AuthorizationType", rule_authorization, need);
     if (auto parameters = in.structure("AuthParameters", need)) r.parameters = read_auth_parameters(*parameters, need);
-    if (auto connectivity = in.structure("InvocationConnectivityParameters")) r.connectivity = read_resource_configuration(*connectivity);
+    if (auto connectivity = in.structure("InvocationConnectivityParameters"))
+        r.connectivity = read_resource_configuration(*connectivity);
     r.kms_key = in.text("KmsKeyIdentifier", kms_key);
     if (auto error = body.error()) return *error;
     if (r.parameters && to_json(*r.parameters).size() > auth_parameters_bytes) return too_long();
@@ -118,18 +125,22 @@ std::optional<std::string> read_name(const ApiRequest& request, wire::AwsError& 
 // -- API destinations --
 
 wire::AwsError no_such_destination(std::string_view name) {
-    return resource_not_found(fmt::format("Failed to describe the api-destination(s). An api-destination '{}' does not exist.", name));
+    return resource_not_found(
+        fmt::format("Failed to describe the api-destination(s). An api-destination '{}' does not exist.", name));
 }
 
 const Connection* connection_of(const Bus& bus, const Place& place, std::string_view arn_text) {
     const auto arn = parse_arn(arn_text);
     if (!arn) return nullptr;
     const size_t begin = arn->resource.find('/') + 1;
-    const Connection* connection = bus.connection(place, std::string_view(arn->resource).substr(begin, arn->resource.find('/', begin) - begin));
+    const Connection* connection =
+        bus.connection(place, std::string_view(arn->resource).substr(begin, arn->resource.find('/', begin) - begin));
     return connection && connection->arn() == arn_text ? connection : nullptr;
 }
 
-wire::AwsError no_connection_of(std::string_view arn) { return resource_not_found(fmt::format("Connection '{}' does not exist.", arn)); }
+wire::AwsError no_connection_of(std::string_view arn) {
+    return resource_not_found(fmt::format("Connection '{}' does not exist.", arn));
+}
 
 // INACTIVE as long as its connection authorises nothing; also when that is gone.
 std::string_view state_of(const Bus& bus, const Destination& destination) {
@@ -180,8 +191,8 @@ std::variant<DestinationRequest, wire::AwsError> read_destination(const ApiReque
 
 // -- connections --
 
-// AWS asks for a token before it calls a connection with OAuth AUTHORIZED. Here the first delivery asks, so that an operation waits for
-// nothing outside, and such a connection is AUTHORIZED like the others.
+// AWS asks for a token before it calls a connection with OAuth AUTHORIZED. Here the first delivery asks, so that an operation
+// waits for nothing outside, and such a connection is AUTHORIZED like the others.
 Prepared create_connection(const ApiRequest& request) {
     auto read = read_connection(request, Need::required);
     if (auto* error = std::get_if<wire::AwsError>(&read)) return *error;
@@ -195,8 +206,8 @@ Prepared create_connection(const ApiRequest& request) {
     }
     r.parameters.reset();
 
-    return [r, whole = Secret(to_json(parameters)), shown = shown_json(parameters), place = request.place, limit = request.limits.connections](
-               const Bus& bus, const Stamp& stamp) {
+    return [r, whole = Secret(to_json(parameters)), shown = shown_json(parameters), place = request.place,
+            limit = request.limits.connections](const Bus& bus, const Stamp& stamp) {
         if (bus.connection(place, r.name)) return refusal(already_exists(fmt::format("Connection {} already exists.", r.name)));
         if (bus.connections(place).size() >= limit) return refusal(limit_exceeded());
         Connection made;
@@ -263,7 +274,8 @@ Prepared update_connection(const ApiRequest& request) {
             update.type = changed.type;
             // Where nothing of its type is kept, the update must bring all of it.
             const bool kept = connection->secret && changed.type == connection->type;
-            if (std::string_view missing; !kept && !complete(update, changed.type, missing)) return refusal(incomplete(missing, changed.type));
+            if (std::string_view missing; !kept && !complete(update, changed.type, missing))
+                return refusal(incomplete(missing, changed.type));
             update.onto = connection->secret;
             AuthParameters shown;
             if (!connection->shown.empty())
@@ -291,7 +303,8 @@ Prepared delete_connection(const ApiRequest& request) {
     return [name = *name, place = request.place](const Bus& bus, const Stamp&) {
         const Connection* connection = bus.connection(place, name);
         if (!connection) return refusal(no_such_connection(name));
-        return answer(changed_answer(*connection, ConnectionState::deleting, true), {Erase{ResourceKind::connection, place, "", name}});
+        return answer(changed_answer(*connection, ConnectionState::deleting, true),
+                      {Erase{ResourceKind::connection, place, "", name}});
     };
 }
 
@@ -330,7 +343,13 @@ Prepared list_connections(const ApiRequest& request) {
         JsonWriter w(json);
         w.begin_object().key("Connections").begin_array();
         for (const Connection* c : one_page(connections, page, [](const Connection* one) { return one->name; }, next)) {
-            w.begin_object().key("ConnectionArn").text(c->arn()).key("Name").text(c->name).key("ConnectionState").text(to_string(c->state));
+            w.begin_object()
+                .key("ConnectionArn")
+                .text(c->arn())
+                .key("Name")
+                .text(c->name)
+                .key("ConnectionState")
+                .text(to_string(c->state));
             write_text(w, "StateReason", c->reason);
             w.key("AuthorizationType").text(c->type);
             write_times(w, *c);
@@ -349,8 +368,10 @@ Prepared list_connections(const ApiRequest& request) {
 Prepared create_api_destination(const ApiRequest& request) {
     auto read = read_destination(request, Need::required);
     if (auto* error = std::get_if<wire::AwsError>(&read)) return *error;
-    return [r = std::get<DestinationRequest>(read), place = request.place, limit = request.limits.destinations](const Bus& bus, const Stamp& stamp) {
-        if (bus.destination(place, r.name)) return refusal(already_exists(fmt::format("An api-destination '{}' already exists.", r.name)));
+    return [r = std::get<DestinationRequest>(read), place = request.place, limit = request.limits.destinations](
+               const Bus& bus, const Stamp& stamp) {
+        if (bus.destination(place, r.name))
+            return refusal(already_exists(fmt::format("An api-destination '{}' already exists.", r.name)));
         if (!connection_of(bus, place, *r.connection_arn)) return refusal(no_connection_of(*r.connection_arn));
         if (bus.destinations(place).size() >= limit) return refusal(limit_exceeded());
         Destination made;
@@ -391,7 +412,8 @@ Prepared update_api_destination(const ApiRequest& request) {
     return [r = std::get<DestinationRequest>(read), place = request.place](const Bus& bus, const Stamp& stamp) {
         const Destination* destination = bus.destination(place, r.name);
         if (!destination) return refusal(no_such_destination(r.name));
-        if (r.connection_arn && !connection_of(bus, place, *r.connection_arn)) return refusal(no_connection_of(*r.connection_arn));
+        if (r.connection_arn && !connection_of(bus, place, *r.connection_arn))
+            return refusal(no_connection_of(*r.connection_arn));
         Destination changed = *destination;
         changed.description = r.description.value_or(changed.description);
         changed.connection_arn = r.connection_arn.value_or(changed.connection_arn);

@@ -15,12 +15,13 @@ namespace {
 // -- what the API's model says of each member --
 
 bool has_control(std::string_view text, std::string_view allowed) {
-    return std::ranges::any_of(text, [&](char c) {
-        return (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) && allowed.find(c) == allowed.npos;
-    });
+    return std::ranges::any_of(
+        text, [&](char c) { return (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) && allowed.find(c) == allowed.npos; });
 }
 bool more_than_tabs(std::string_view text) { return text.find_first_not_of('\t') != text.npos; }
-bool is_credential(std::string_view text) { return more_than_tabs(text) && !has_control(text, "\t") && text.find(':') == text.npos; }
+bool is_credential(std::string_view text) {
+    return more_than_tabs(text) && !has_control(text, "\t") && text.find(':') == text.npos;
+}
 bool is_header_name(std::string_view text) {
     return !text.empty() && std::ranges::all_of(text, [](char c) {
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -45,7 +46,8 @@ bool is_endpoint(std::string_view text) {
             auto hex = [&](size_t at) { return at < text.size() && std::isxdigit(static_cast<unsigned char>(text[at])); };
             if (!hex(i + 1) || !hex(i + 2)) return false;
             i += 2;
-        } else if (!std::isalnum(static_cast<unsigned char>(c)) && std::string_view("-()_.!~*';/?:@&=+$,").find(c) == std::string_view::npos) {
+        } else if (!std::isalnum(static_cast<unsigned char>(c)) &&
+                   std::string_view("-()_.!~*';/?:@&=+$,").find(c) == std::string_view::npos) {
             return false;
         }
     }
@@ -60,7 +62,8 @@ const TextRule rule_oauth_method{0, unlimited, {}, {"GET", "POST", "PUT"}};
 const TextRule rule_resource_configuration{
     0,
     2048,
-    {R"(^(?:^arn:[a-z0-9\-]+:vpc-lattice:[a-zA-Z0-9\-]+:\d{12}:resourceconfiguration/rcfg-[0-9a-z]{17}$|^$)", is_resource_configuration}};
+    {R"(^(?:^arn:[a-z0-9\-]+:vpc-lattice:[a-zA-Z0-9\-]+:\d{12}:resourceconfiguration/rcfg-[0-9a-z]{17}$|^$)",
+     is_resource_configuration}};
 
 struct ParameterRules {
     TextRule key, value;

@@ -1,9 +1,9 @@
 // The AuthParameters of a connection: how its API destinations are authorised, and what is added to each of their requests. API
 // reference, CreateConnectionAuthRequestParameters and UpdateConnectionAuthRequestParameters.
 //
-// Three texts are made of them, all JSON in the shape of the API: the whole, which goes to the secrets' files and nowhere else; what
-// DescribeConnection shows, without a secret in it; and what a courier needs. Every member is optional here, because an update names
-// only what it changes; what a creation must name is for src/bus/api_connections.cpp to check.
+// Three texts are made of them, all JSON in the shape of the API: the whole, which goes to the secrets' files and nowhere else;
+// what DescribeConnection shows, without a secret in it; and what a courier needs. Every member is optional here, because an
+// update names only what it changes; what a creation must name is for src/bus/api_connections.cpp to check.
 //
 // Values and pure functions; any thread. No error text holds a value.
 #pragma once
@@ -55,22 +55,22 @@ struct AuthParameters {
     std::optional<Basic> basic;
     std::optional<OAuthParameters> oauth;
     std::optional<ApiKey> api_key;
-    std::optional<AuthHttpParameters> invocation;  // InvocationHttpParameters
+    std::optional<AuthHttpParameters> invocation;       // InvocationHttpParameters
     std::optional<std::string> resource_configuration;  // ConnectivityParameters.ResourceParameters.ResourceConfigurationArn
     // Not of the API: what the whole text says besides.
     std::string type;   // the connection's AuthorizationType
     uint64_t onto = 0;  // of an update that is to be kept: the secret that it changes; 0: none
 };
 
-// The URL of an endpoint or of an authorisation. AWS takes https alone; here http is taken too, because a bus of one's own reaches
-// endpoints inside a network that speak nothing else.
+// The URL of an endpoint or of an authorisation. AWS takes https alone; here http is taken too, because a bus of one's own
+// reaches endpoints inside a network that speak nothing else.
 std::optional<std::string> read_endpoint(Members& in, std::string_view name, Need need);
 
-// Reads them as a request gives them. `need`: whether what CreateConnection cannot do without must be there. What breaks a rule is
-// collected by the request's body.
+// Reads them as a request gives them. `need`: whether what CreateConnection cannot do without must be there. What breaks a rule
+// is collected by the request's body.
 AuthParameters read_auth_parameters(Members& in, Need need);
-// Of InvocationConnectivityParameters or ConnectivityParameters: the ResourceConfigurationArn in it. It is kept and shown; there is no
-// VPC here through which anything would be reached.
+// Of InvocationConnectivityParameters or ConnectivityParameters: the ResourceConfigurationArn in it. It is kept and shown; there
+// is no VPC here through which anything would be reached.
 std::optional<std::string> read_resource_configuration(Members& in);
 // Whether nothing is missing for that type: its own structure with all that authorises. What AWS says otherwise names `missing`.
 bool complete(const AuthParameters& parameters, std::string_view type, std::string_view& missing);
@@ -82,8 +82,8 @@ Result<AuthParameters> parse_auth_parameters(std::string_view json);
 // As DescribeConnection shows them: no password, key or client secret, and no value that is marked IsValueSecret.
 std::string shown_json(const AuthParameters& parameters);
 
-// What a connection has after an update: each member that the update names is replaced, lists as a whole, and what belongs to another
-// AuthorizationType than the update's is dropped.
+// What a connection has after an update: each member that the update names is replaced, lists as a whole, and what belongs to
+// another AuthorizationType than the update's is dropped.
 AuthParameters merged(AuthParameters old, const AuthParameters& update);
 
 // What a courier needs of a connection for a request to one of its API destinations.

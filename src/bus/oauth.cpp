@@ -40,7 +40,8 @@ std::string form(const Pairs& pairs) {
 
 // The transport makes these itself; one that is set by hand could end the request early.
 bool of_the_transport(std::string_view name) {
-    for (const std::string_view one : {"Host", "Content-Length", "Transfer-Encoding", "Connection", "Expect", "TE", "Trailer", "Upgrade"})
+    for (const std::string_view one :
+         {"Host", "Content-Length", "Transfer-Encoding", "Connection", "Expect", "TE", "Trailer", "Upgrade"})
         if (http::same_name(name, one)) return true;
     return false;
 }
@@ -107,8 +108,10 @@ Result<http::ClientRequest> token_request(const OAuthParameters& parameters) {
     request.url = endpoint.substr(0, endpoint.find('#'));
     if (!query.empty()) {
         const size_t question = request.url.find('?');
-        if (question == std::string::npos) request.url += '?';
-        else if (question + 1 < request.url.size() && !request.url.ends_with('&')) request.url += '&';
+        if (question == std::string::npos)
+            request.url += '?';
+        else if (question + 1 < request.url.size() && !request.url.ends_with('&'))
+            request.url += '&';
         request.url += form(query);
     }
     for (const auto& [name, value] : headers) {
@@ -128,7 +131,8 @@ Result<OAuthToken> read_token(const http::ClientResponse& response, TimeMs now) 
     const bool object = !response.cut && parser.parse(response.body).get(root) == simdjson::SUCCESS && root.is_object();
     if (response.status < 200 || response.status >= 300) {
         const std::string code = object ? error_code(root) : std::string();
-        std::string text = fmt::format("the authorization endpoint answered HTTP {}{}{}", response.status, code.empty() ? "" : ": ", code);
+        std::string text =
+            fmt::format("the authorization endpoint answered HTTP {}{}{}", response.status, code.empty() ? "" : ": ", code);
         const bool later = response.status == 408 || response.status == 429 || response.status >= 500;
         return later ? unavailable(std::move(text)) : invalid(std::move(text) + "; check the connection's client and endpoint");
     }
@@ -136,9 +140,11 @@ Result<OAuthToken> read_token(const http::ClientResponse& response, TimeMs now) 
     if (!object) return invalid("the authorization endpoint answered something else than a JSON object");
     if (root["access_token"].get(token) != simdjson::SUCCESS || token.empty())
         return invalid("the authorization endpoint's answer has no access_token");
-    if (token.size() > token_bytes || !visible(token)) return invalid("the authorization endpoint's access_token cannot stand in a header field");
+    if (token.size() > token_bytes || !visible(token))
+        return invalid("the authorization endpoint's access_token cannot stand in a header field");
     if (root["token_type"].get(type) == simdjson::SUCCESS && !http::same_name(type, "Bearer"))
-        return invalid("the authorization endpoint's token_type is not Bearer, which is all that API destinations are called with");
+        return invalid(
+            "the authorization endpoint's token_type is not Bearer, which is all that API destinations are called with");
     int64_t lasts_ms = token_default_ms;
     if (const auto seconds = expires_in(root); seconds && std::isfinite(*seconds))
         lasts_ms = static_cast<int64_t>(std::clamp(*seconds * 1000, 0.0, static_cast<double>(token_longest_ms)));

@@ -36,7 +36,8 @@ Result<void> Secrets::keep(uint64_t id, std::string_view parameters) {
     }
     Secret whole(to_json(merged(std::move(old), update)));
     if (whole.reveal().size() > secret_file_bytes)
-        return invalid(fmt::format("the AuthParameters of a connection have {} bytes; at most {} are kept", whole.reveal().size(), secret_file_bytes));
+        return invalid(fmt::format("the AuthParameters of a connection have {} bytes; at most {} are kept", whole.reveal().size(),
+                                   secret_file_bytes));
     {
         const std::lock_guard lock(files_);
         TRY_VOID(write(id, whole.reveal()));
@@ -69,7 +70,8 @@ Result<Secret> Secrets::read(uint64_t id) {
     const std::string name = path(id);
     TRY(const auto file, disk_.open(name, world::OpenMode::read));
     TRY(const uint64_t size, file->size());
-    if (size > secret_file_bytes) return corrupt(fmt::format("{} has {} bytes; no secret of a connection has more than {}", name, size, secret_file_bytes));
+    if (size > secret_file_bytes)
+        return corrupt(fmt::format("{} has {} bytes; no secret of a connection has more than {}", name, size, secret_file_bytes));
     std::string text(size, '\0');
     TRY(const size_t got, file->read_at(0, text.data(), text.size()));
     if (got != size) return corrupt(fmt::format("{} ended after {} of {} bytes", name, got, size));
@@ -94,7 +96,8 @@ Result<void> Secrets::sweep(const std::set<uint64_t>& in_use) {
     for (const auto& name : *names) {
         // Writing is under the same lock: what is unfinished here was left by a process that ended.
         const auto id = id_of(name);
-        const bool ours = id || (name.ends_with(unfinished) && id_of(std::string_view(name).substr(0, name.size() - unfinished.size())));
+        const bool ours =
+            id || (name.ends_with(unfinished) && id_of(std::string_view(name).substr(0, name.size() - unfinished.size())));
         if (!ours || (id && (in_use.contains(*id) || unnamed_.contains(*id)))) continue;
         TRY_VOID(disk_.remove(directory_ + "/" + name));
         removed = true;
