@@ -1,5 +1,5 @@
-// Event buses and their policies. Words and order of the checks are those that AWS was recorded or measured with; where nothing was recorded the
-// comment says so.
+// Event buses and their policies. Words and order of the checks are those that AWS was recorded or measured with; where nothing
+// was recorded the comment says so.
 #include <fmt/format.h>
 
 #include "bus/api_fields.h"
@@ -13,8 +13,8 @@ namespace {
 const TextRule event_source_name{1, 256};  // what is no partner's is unknown anyway
 const TextRule policy_bus_name{1, 256, {R"([\.\-_A-Za-z0-9]+)", is_plain_name}};
 const TextRule statement_id_rule{1, statement_id_characters, {R"([a-zA-Z0-9-_]+)", [](std::string_view text) {
-                                                                   return is_plain_name(text) && text.find('.') == text.npos;
-                                                               }}};
+                                                                  return is_plain_name(text) && text.find('.') == text.npos;
+                                                              }}};
 const TextRule log_detail{0, unlimited, {}, {"NONE", "FULL"}};
 const TextRule log_level{0, unlimited, {}, {"OFF", "ERROR", "INFO", "TRACE"}};
 
@@ -27,7 +27,8 @@ Settings read_settings(Members& in) {
     Settings settings;
     settings.description = in.text("Description", description_512);
     settings.kms_key = in.text("KmsKeyIdentifier", kms_key);
-    if (auto dead_letter = in.structure("DeadLetterConfig")) settings.dead_letter_arn = dead_letter->text("Arn", any_arn).value_or("");
+    if (auto dead_letter = in.structure("DeadLetterConfig"))
+        settings.dead_letter_arn = dead_letter->text("Arn", any_arn).value_or("");
     if (auto log = in.structure("LogConfig")) {
         std::string json;
         JsonWriter w(json);
@@ -141,8 +142,8 @@ Prepared describe_event_bus(const ApiRequest& request) {
     };
 }
 
-// A member that is not given stays as it is; an empty Description or KmsKeyIdentifier and a DeadLetterConfig without Arn take it away. AWS's page
-// leaves that open.
+// A member that is not given stays as it is; an empty Description or KmsKeyIdentifier and a DeadLetterConfig without Arn take it
+// away. AWS's page leaves that open.
 Prepared update_event_bus(const ApiRequest& request) {
     RequestBody body(request.body);
     Members in = body.root();
@@ -208,11 +209,13 @@ Prepared put_permission(const ApiRequest& request) {
     static const TextRule action_rule{1, 64, {R"(events:[a-zA-Z]+)", [](std::string_view text) {
                                                   constexpr std::string_view service = "events:";
                                                   return text.starts_with(service) && text.size() > service.size() &&
-                                                         std::all_of(text.begin() + service.size(), text.end(), [](char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; });
+                                                         std::all_of(text.begin() + service.size(), text.end(),
+                                                                     [](char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; });
                                               }}};
-    static const TextRule principal_rule{1, 12, {R"((\d{12}|\*))", [](std::string_view text) {
-                                                     return text == "*" || (text.size() == 12 && text.find_first_not_of("0123456789") == text.npos);
-                                                 }}};
+    static const TextRule principal_rule{
+        1, 12, {R"((\d{12}|\*))", [](std::string_view text) {
+                    return text == "*" || (text.size() == 12 && text.find_first_not_of("0123456789") == text.npos);
+                }}};
     RequestBody body(request.body);
     Members in = body.root();
     const auto name = in.text("EventBusName", policy_bus_name);
@@ -221,7 +224,8 @@ Prepared put_permission(const ApiRequest& request) {
     const auto statement_id = in.text("StatementId", statement_id_rule);
     std::optional<PermissionCondition> condition;
     if (auto given = in.structure("Condition"))
-        condition = PermissionCondition{given->text("Type", {}, Need::required).value_or(""), given->text("Key", {}, Need::required).value_or(""),
+        condition = PermissionCondition{given->text("Type", {}, Need::required).value_or(""),
+                                        given->text("Key", {}, Need::required).value_or(""),
                                         given->text("Value", {}, Need::required).value_or("")};
     const auto policy = in.text("Policy");
     if (auto error = body.error()) return *error;
@@ -238,7 +242,8 @@ Prepared put_permission(const ApiRequest& request) {
         if (!statement_id) return validation("Parameter StatementId must be specified.");
         permission = {*statement_id, *principal, *action, condition};
     }
-    return [key = bus_named(request.place, name), by_document = policy.has_value(), whole, permission](const Bus& state, const Stamp& stamp) {
+    return [key = bus_named(request.place, name), by_document = policy.has_value(), whole, permission](const Bus& state,
+                                                                                                       const Stamp& stamp) {
         auto bus = state.bus(key);
         if (!bus) return refusal(no_such_bus(key.name));
         if (by_document) {

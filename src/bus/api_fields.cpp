@@ -19,13 +19,15 @@ bool all_of(std::string_view text, std::string_view others) {
     });
 }
 
-// (arn:aws[\w-]*:events:[a-z]+-[a-z]+-[\w-]+:[0-9]{12}:event-bus\/)?[/\.\-_A-Za-z0-9]+, where the name's part cannot hold a colon.
+// (arn:aws[\w-]*:events:[a-z]+-[a-z]+-[\w-]+:[0-9]{12}:event-bus\/)?[/\.\-_A-Za-z0-9]+, where the name's part cannot hold a
+// colon.
 bool is_bus_name_or_arn(std::string_view text) {
     if (!text.starts_with("arn:")) return is_name_with_slashes(text);
     const auto arn = parse_arn(text);
     constexpr std::string_view kind = "event-bus/";
-    return arn && arn->partition.starts_with("aws") && all_of(arn->partition, "_-") && arn->service == "events" && all_of(arn->region, "_-") &&
-           arn->account.size() == 12 && std::all_of(arn->account.begin(), arn->account.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
+    return arn && arn->partition.starts_with("aws") && all_of(arn->partition, "_-") && arn->service == "events" &&
+           all_of(arn->region, "_-") && arn->account.size() == 12 &&
+           std::all_of(arn->account.begin(), arn->account.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
            arn->resource.starts_with(kind) && is_name_with_slashes(std::string_view(arn->resource).substr(kind.size()));
 }
 
@@ -69,8 +71,12 @@ constexpr std::string_view must_not_be_null = "Member must not be null";
 
 std::string at_least(size_t min) { return fmt::format("Member must have length greater than or equal to {}", min); }
 std::string at_most(size_t max) { return fmt::format("Member must have length less than or equal to {}", max); }
-std::string of_form(const TextRule& rule) { return fmt::format("Member must satisfy regular expression pattern: {}", rule.form.shown); }
-std::string one_of(const TextRule& rule) { return fmt::format("Member must satisfy enum value set: [{}]", fmt::join(rule.one_of, ", ")); }
+std::string of_form(const TextRule& rule) {
+    return fmt::format("Member must satisfy regular expression pattern: {}", rule.form.shown);
+}
+std::string one_of(const TextRule& rule) {
+    return fmt::format("Member must satisfy enum value set: [{}]", fmt::join(rule.one_of, ", "));
+}
 
 bool form_fits(std::string_view value, const TextRule& rule) { return !rule.form.fits || rule.form.fits(value); }
 bool is_one_of(std::string_view value, const TextRule& rule) {
@@ -118,21 +124,27 @@ std::optional<dom::element> Members::find(std::string_view name) const {
 
 bool Members::has(std::string_view name) const { return find(name).has_value(); }
 
-std::string Members::place(std::string_view name) const { return path_.empty() ? small_first(name) : path_ + "." + small_first(name); }
+std::string Members::place(std::string_view name) const {
+    return path_.empty() ? small_first(name) : path_ + "." + small_first(name);
+}
 
 void Members::broken(std::string_view name, std::string_view value, std::string_view constraint) {
-    body_->broken(fmt::format("Value '{}' at '{}' failed to satisfy constraint: {}", cut(value, value_shown), place(name), constraint));
+    body_->broken(
+        fmt::format("Value '{}' at '{}' failed to satisfy constraint: {}", cut(value, value_shown), place(name), constraint));
 }
 
 std::optional<dom::element> Members::wanted(std::string_view name, Need need) {
     auto found = find(name);
-    if (!found && need == Need::required) body_->broken(fmt::format("Value null at '{}' failed to satisfy constraint: {}", place(name), must_not_be_null));
+    if (!found && need == Need::required)
+        body_->broken(fmt::format("Value null at '{}' failed to satisfy constraint: {}", place(name), must_not_be_null));
     return found;
 }
 
 void Members::check(const std::string& place, std::string_view value, const TextRule& rule) {
     const std::string shown = rule.sensitive ? "Value" : fmt::format("Value '{}'", cut(value, value_shown));
-    auto refuse = [&](const std::string& constraint) { body_->broken(fmt::format("{} at '{}' failed to satisfy constraint: {}", shown, place, constraint)); };
+    auto refuse = [&](const std::string& constraint) {
+        body_->broken(fmt::format("{} at '{}' failed to satisfy constraint: {}", shown, place, constraint));
+    };
     const size_t length = characters(value);
     if (length < rule.min) refuse(at_least(rule.min));
     if (length > rule.max) refuse(at_most(rule.max));
@@ -142,7 +154,8 @@ void Members::check(const std::string& place, std::string_view value, const Text
 
 bool Members::count_fits(const std::string& shown, const std::string& place, size_t count, const ListRule& rule) {
     if (count >= rule.min && count <= rule.max) return true;
-    body_->broken(fmt::format("{} at '{}' failed to satisfy constraint: {}", shown, place, count < rule.min ? at_least(rule.min) : at_most(rule.max)));
+    body_->broken(fmt::format("{} at '{}' failed to satisfy constraint: {}", shown, place,
+                              count < rule.min ? at_least(rule.min) : at_most(rule.max)));
     return false;
 }
 
@@ -174,8 +187,9 @@ std::optional<int64_t> Members::integer(std::string_view name, const NumberRule&
         value = static_cast<int64_t>(d);
     }
     if (value < rule.min || value > rule.max) {
-        body_->broken(fmt::format("Value '{}' at '{}' failed to satisfy constraint: Member must have value {} than or equal to {}", value, place(name),
-                                  value < rule.min ? "greater" : "less", value < rule.min ? rule.min : rule.max));
+        body_->broken(
+            fmt::format("Value '{}' at '{}' failed to satisfy constraint: Member must have value {} than or equal to {}", value,
+                        place(name), value < rule.min ? "greater" : "less", value < rule.min ? rule.min : rule.max));
         return std::nullopt;
     }
     return value;
@@ -235,11 +249,13 @@ std::optional<std::vector<Members>> Members::structures(std::string_view name, c
             return std::nullopt;
         }
     }
-    if (!count_fits(fmt::format("Value '{}'", cut(simdjson::minify(*found), value_shown)), place(name), list.size(), rule)) return std::nullopt;
+    if (!count_fits(fmt::format("Value '{}'", cut(simdjson::minify(*found), value_shown)), place(name), list.size(), rule))
+        return std::nullopt;
     return list;
 }
 
-std::optional<std::vector<std::string>> Members::texts(std::string_view name, const ListRule& rule, const TextRule& each, Need need) {
+std::optional<std::vector<std::string>> Members::texts(std::string_view name, const ListRule& rule, const TextRule& each,
+                                                       Need need) {
     const auto found = wanted(name, need);
     if (!found) return std::nullopt;
     dom::array array;
@@ -261,17 +277,19 @@ std::optional<std::vector<std::string>> Members::texts(std::string_view name, co
         }
         list.emplace_back(value);
     }
-    const std::string shown = each.sensitive ? "Value" : fmt::format("Value '{}'", cut(fmt::format("[{}]", fmt::join(list, ", ")), value_shown));
+    const std::string shown =
+        each.sensitive ? "Value" : fmt::format("Value '{}'", cut(fmt::format("[{}]", fmt::join(list, ", ")), value_shown));
     // AWS tells all that a member must be, not which one is not.
     if (!good || null)
-        body_->broken(fmt::format("{} at '{}' failed to satisfy constraint: Member must satisfy constraint: [{}]", shown, place(name),
+        body_->broken(fmt::format("{} at '{}' failed to satisfy constraint: Member must satisfy constraint: [{}]", shown,
+                                  place(name),
                                   null ? std::string(must_not_be_null) : fmt::format("{}", fmt::join(constraints(each), ", "))));
     if (!count_fits(shown, place(name), list.size(), rule) || !good || null) return std::nullopt;
     return list;
 }
 
-std::optional<std::vector<std::pair<std::string, std::string>>> Members::text_map(std::string_view name, const ListRule& rule, const TextRule& key,
-                                                                                 const TextRule& value) {
+std::optional<std::vector<std::pair<std::string, std::string>>> Members::text_map(std::string_view name, const ListRule& rule,
+                                                                                  const TextRule& key, const TextRule& value) {
     const auto found = find(name);
     if (!found) return std::nullopt;
     dom::object object;
@@ -291,15 +309,17 @@ std::optional<std::vector<std::pair<std::string, std::string>>> Members::text_ma
         }
         good_keys = fits(field.key, key) && good_keys;
         good_values = fits(text, value) && good_values;
-        if (const auto [it, fresh] = at.emplace(field.key, map.size()); fresh) map.emplace_back(field.key, text);
-        else map[it->second].second = text;
+        if (const auto [it, fresh] = at.emplace(field.key, map.size()); fresh)
+            map.emplace_back(field.key, text);
+        else
+            map[it->second].second = text;
     }
     std::string pairs;
     for (const auto& [k, v] : map) pairs += fmt::format("{}{}={}", pairs.empty() ? "" : ", ", k, v);
     const std::string shown = value.sensitive ? "Value" : fmt::format("Value '{}'", cut("{" + pairs + "}", value_shown));
     auto refuse = [&](std::string_view what, const TextRule& which) {
-        body_->broken(fmt::format("{} at '{}' failed to satisfy constraint: Map {} must satisfy constraint: [{}]", shown, place(name), what,
-                                  fmt::join(constraints(which), ", ")));
+        body_->broken(fmt::format("{} at '{}' failed to satisfy constraint: Map {} must satisfy constraint: [{}]", shown,
+                                  place(name), what, fmt::join(constraints(which), ", ")));
     };
     if (!good_keys) refuse("keys", key);
     if (!good_values) refuse("values", value);
@@ -327,7 +347,8 @@ std::optional<Tags> Members::tags(std::string_view name, Need need) {
 }
 
 // -- pages --
-// A token is the list's name and the last key that was shown, in hexadecimal digits: it stays right when items come and go, and needs no memory.
+// A token is the list's name and the last key that was shown, in hexadecimal digits: it stays right when items come and go, and
+// needs no memory.
 
 std::string page_token(const Page& page, std::string_view last_key) { return to_hex(fmt::format("{}\n{}", page.list, last_key)); }
 
@@ -354,8 +375,10 @@ Page Members::page(std::string_view list) {
     if (const auto token = text("NextToken", token_rule)) {
         const auto bytes = from_hex(*token);
         const std::string begin = page.list + "\n";
-        if (bytes && bytes->starts_with(begin) && bytes->size() > begin.size()) page.after = bytes->substr(begin.size());
-        else body_->bad_token_ = true;
+        if (bytes && bytes->starts_with(begin) && bytes->size() > begin.size())
+            page.after = bytes->substr(begin.size());
+        else
+            body_->bad_token_ = true;
     }
     if (const auto limit = integer("Limit", {1, static_cast<int64_t>(page_items)})) page.limit = static_cast<size_t>(*limit);
     return page;
@@ -369,9 +392,12 @@ RequestBody::RequestBody(std::string_view json) {
     if (json.find_first_not_of(" \t\r\n") == json.npos) return;
     dom::element root;
     dom::object object;
-    if (parser_.parse(json.data(), json.size(), true).get(root) != simdjson::SUCCESS) wrong_type("The request body is not valid JSON.");
-    else if (root.get(object) != simdjson::SUCCESS) wrong_type(fmt::format("{} can not be converted to a structure", token_name(root)));
-    else root_ = object;
+    if (parser_.parse(json.data(), json.size(), true).get(root) != simdjson::SUCCESS)
+        wrong_type("The request body is not valid JSON.");
+    else if (root.get(object) != simdjson::SUCCESS)
+        wrong_type(fmt::format("{} can not be converted to a structure", token_name(root)));
+    else
+        root_ = object;
 }
 
 Members RequestBody::root() { return Members(*this, root_, ""); }
@@ -390,7 +416,9 @@ void RequestBody::broken(std::string text) {
 
 std::optional<wire::AwsError> RequestBody::error() const {
     if (!serialization_.empty()) return wire::AwsError{"SerializationException", serialization_};
-    if (broken_count_ > 0) return validation(fmt::format("{} validation error{} detected: {}", broken_count_, broken_count_ == 1 ? "" : "s", broken_));
+    if (broken_count_ > 0)
+        return validation(
+            fmt::format("{} validation error{} detected: {}", broken_count_, broken_count_ == 1 ? "" : "s", broken_));
     if (bad_token_) return validation("Provided NextToken is not valid.");
     return std::nullopt;
 }
@@ -419,7 +447,8 @@ ApiAnswer refusal(wire::AwsError error) {
 void write_time(JsonWriter& w, std::string_view name, TimeMs time) {
     if (time == no_time) return;
     const TimeMs seconds = time / 1000, rest = std::abs(time % 1000);
-    w.key(name).raw(rest == 0 ? fmt::format("{}", seconds) : fmt::format("{}{}.{:03}", time < 0 && seconds == 0 ? "-" : "", seconds, rest));
+    w.key(name).raw(rest == 0 ? fmt::format("{}", seconds)
+                              : fmt::format("{}{}.{:03}", time < 0 && seconds == 0 ? "-" : "", seconds, rest));
 }
 
 void write_text(JsonWriter& w, std::string_view name, std::string_view text) {
@@ -435,7 +464,8 @@ void write_tags(JsonWriter& w, const Tags& tags) {
 std::optional<wire::AwsError> check_tags(const Tags& tags, size_t most) {
     if (tags.size() > most) return validation(fmt::format("A resource can have at most {} tags.", most));
     for (const auto& [key, value] : tags)
-        if (key.starts_with("aws:")) return validation(fmt::format("The tag key {} is not valid. Reason: keys that start with aws: are reserved.", key));
+        if (key.starts_with("aws:"))
+            return validation(fmt::format("The tag key {} is not valid. Reason: keys that start with aws: are reserved.", key));
     return std::nullopt;
 }
 

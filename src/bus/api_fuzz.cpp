@@ -1,6 +1,7 @@
-// Arbitrary bodies for every operation, several in a row on one state. Nothing crashes; what is answered is JSON or an error with a code and a message
-// of bounded length; a refusal changes nothing; every change can be written, read and applied, and then the state can still be asked. The input is
-// cut at zero bytes; the first byte of each part chooses the operation, the rest is its body. It cannot generate bodies near the server's limit.
+// Arbitrary bodies for every operation, several in a row on one state. Nothing crashes; what is answered is JSON or an error with
+// a code and a message of bounded length; a refusal changes nothing; every change can be written, read and applied, and then the
+// state can still be asked. The input is cut at zero bytes; the first byte of each part chooses the operation, the rest is its
+// body. It cannot generate bodies near the server's limit.
 #include <simdjson.h>
 
 #include <array>
@@ -15,13 +16,47 @@ namespace {
 using namespace waybill;
 using namespace waybill::bus;
 
-constexpr std::array<std::string_view, 41> operations{
-    "PutRule",           "PutTargets",          "CreateEventBus",      "PutPermission",        "RemovePermission",      "TestEventPattern",   "TagResource",
-    "UntagResource",     "ListTagsForResource", "DescribeEventBus",    "UpdateEventBus",       "DeleteEventBus",        "ListEventBuses",     "DescribeRule",
-    "EnableRule",        "DisableRule",         "DeleteRule",          "ListRules",            "ListRuleNamesByTarget", "RemoveTargets",      "ListTargetsByRule",
-    "CreateArchive",     "DescribeArchive",     "UpdateArchive",       "DeleteArchive",        "ListArchives",          "StartReplay",        "DescribeReplay",
-    "CancelReplay",      "ListReplays",         "CreateConnection",    "DescribeConnection",   "UpdateConnection",      "DeleteConnection",   "DeauthorizeConnection",
-    "ListConnections",   "CreateApiDestination", "DescribeApiDestination", "UpdateApiDestination", "DeleteApiDestination", "ListApiDestinations"};
+constexpr std::array<std::string_view, 41> operations{"PutRule",
+                                                      "PutTargets",
+                                                      "CreateEventBus",
+                                                      "PutPermission",
+                                                      "RemovePermission",
+                                                      "TestEventPattern",
+                                                      "TagResource",
+                                                      "UntagResource",
+                                                      "ListTagsForResource",
+                                                      "DescribeEventBus",
+                                                      "UpdateEventBus",
+                                                      "DeleteEventBus",
+                                                      "ListEventBuses",
+                                                      "DescribeRule",
+                                                      "EnableRule",
+                                                      "DisableRule",
+                                                      "DeleteRule",
+                                                      "ListRules",
+                                                      "ListRuleNamesByTarget",
+                                                      "RemoveTargets",
+                                                      "ListTargetsByRule",
+                                                      "CreateArchive",
+                                                      "DescribeArchive",
+                                                      "UpdateArchive",
+                                                      "DeleteArchive",
+                                                      "ListArchives",
+                                                      "StartReplay",
+                                                      "DescribeReplay",
+                                                      "CancelReplay",
+                                                      "ListReplays",
+                                                      "CreateConnection",
+                                                      "DescribeConnection",
+                                                      "UpdateConnection",
+                                                      "DeleteConnection",
+                                                      "DeauthorizeConnection",
+                                                      "ListConnections",
+                                                      "CreateApiDestination",
+                                                      "DescribeApiDestination",
+                                                      "UpdateApiDestination",
+                                                      "DeleteApiDestination",
+                                                      "ListApiDestinations"};
 
 bool is_json(const std::string& text) {
     thread_local simdjson::dom::parser parser;
@@ -49,7 +84,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const std::string_view part = rest.substr(0, end);
         rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
         if (part.empty()) continue;
-        const ApiRequest request{std::string(operations[static_cast<unsigned char>(part[0]) % operations.size()]), {"123456789012", "us-east-1"}, part.substr(1), {}};
+        const ApiRequest request{std::string(operations[static_cast<unsigned char>(part[0]) % operations.size()]),
+                                 {"123456789012", "us-east-1"},
+                                 part.substr(1),
+                                 {}};
         ASSERT(is_bus_operation(request.operation));
         auto prepared = prepare(request);
         if (auto* error = std::get_if<wire::AwsError>(&prepared)) {

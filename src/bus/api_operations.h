@@ -1,5 +1,6 @@
-// Every operation of the bus's API by its own name, for the dispatcher's table (src/bus/api.cpp). Each reads and checks a request and gives what
-// is to be done with the state; what that means and where each half runs, src/bus/api.h says. Nobody else includes this.
+// Every operation of the bus's API by its own name, for the dispatcher's table (src/bus/api.cpp). Each reads and checks a request
+// and gives what is to be done with the state; what that means and where each half runs, src/bus/api.h says. Nobody else includes
+// this.
 #pragma once
 
 #include <variant>

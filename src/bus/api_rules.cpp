@@ -1,5 +1,5 @@
-// Rules, and TestEventPattern. A rule is on one bus, named by its name or its ARN; that bus must exist for every one of these operations. Words and
-// order of the checks are those that AWS was recorded or measured with.
+// Rules, and TestEventPattern. A rule is on one bus, named by its name or its ARN; that bus must exist for every one of these
+// operations. Words and order of the checks are those that AWS was recorded or measured with.
 #include <fmt/format.h>
 
 #include "bus/api_fields.h"
@@ -37,8 +37,10 @@ bool uses_wildcard(const patterns::Test& test) {
 }
 
 bool uses_wildcard(const patterns::Pattern& pattern) {
-    return std::any_of(pattern.clauses.begin(), pattern.clauses.end(),
-                       [](const patterns::Clause& clause) { return std::any_of(clause.tests.begin(), clause.tests.end(), [](const patterns::Test& test) { return uses_wildcard(test); }); });
+    return std::any_of(pattern.clauses.begin(), pattern.clauses.end(), [](const patterns::Clause& clause) {
+        return std::any_of(clause.tests.begin(), clause.tests.end(),
+                           [](const patterns::Test& test) { return uses_wildcard(test); });
+    });
 }
 
 size_t wildcard_rules(const Bus& state, const BusKey& bus, std::string_view but) {
@@ -93,8 +95,8 @@ void write_rule(JsonWriter& w, const Rule& rule) {
 
 }  // namespace
 
-// What is not supplied is gone afterwards, also Description and RoleArn; a rule that was there keeps its targets and its tags, and the tags of the
-// request are ignored then (API reference, PutRule).
+// What is not supplied is gone afterwards, also Description and RoleArn; a rule that was there keeps its targets and its tags,
+// and the tags of the request are ignored then (API reference, PutRule).
 Prepared put_rule(const ApiRequest& request) {
     RequestBody body(request.body);
     Members in = body.root();
@@ -109,13 +111,17 @@ Prepared put_rule(const ApiRequest& request) {
     rule.bus = bus_named(request.place, in.text("EventBusName", event_bus_name_or_arn));
     rule.created_by = request.place.account;
     if (auto error = body.error()) return *error;
-    if (rule.pattern.empty() && rule.schedule.empty()) return validation("Parameter(s) EventPattern or ScheduleExpression must be specified.");
-    if (!rule.schedule.empty() && rule.bus.name != default_bus) return validation("ScheduleExpression is supported only on the default event bus.");
-    if (!rule.schedule.empty() && !parse_schedule(rule.schedule).ok()) return validation("Parameter ScheduleExpression is not valid.");
+    if (rule.pattern.empty() && rule.schedule.empty())
+        return validation("Parameter(s) EventPattern or ScheduleExpression must be specified.");
+    if (!rule.schedule.empty() && rule.bus.name != default_bus)
+        return validation("ScheduleExpression is supported only on the default event bus.");
+    if (!rule.schedule.empty() && !parse_schedule(rule.schedule).ok())
+        return validation("Parameter ScheduleExpression is not valid.");
     bool wildcard = false;
     if (!rule.pattern.empty()) {
         if (rule.pattern.size() > request.limits.pattern_characters)
-            return validation(fmt::format("Parameter EventPattern for rule {} exceeds limit of {}.", rule.name, request.limits.pattern_characters));
+            return validation(fmt::format("Parameter EventPattern for rule {} exceeds limit of {}.", rule.name,
+                                          request.limits.pattern_characters));
         const auto pattern = patterns::parse_pattern(rule.pattern);
         if (!pattern.ok()) return invalid_pattern(pattern.error());
         wildcard = uses_wildcard(*pattern);
@@ -126,7 +132,8 @@ Prepared put_rule(const ApiRequest& request) {
         if (!state.bus(rule.bus)) return refusal(no_such_bus(rule.bus.name));
         const Rule* old = state.rule(rule.bus, rule.name);
         if (!old && state.rules(rule.bus).size() >= limits.rules_a_bus) return refusal(limit_exceeded());
-        if (wildcard && wildcard_rules(state, rule.bus, rule.name) >= limits.wildcard_rules_a_bus) return refusal(limit_exceeded());
+        if (wildcard && wildcard_rules(state, rule.bus, rule.name) >= limits.wildcard_rules_a_bus)
+            return refusal(limit_exceeded());
         rule.created = rule.anchor = stamp.now;
         if (old) {
             Rule kept = *old;  // whatever else a rule remembers stays with it
@@ -168,7 +175,8 @@ Prepared describe_rule(const ApiRequest& request) {
 Prepared enable_rule(const ApiRequest& request) { return change_state(request, RuleState::enabled); }
 Prepared disable_rule(const ApiRequest& request) { return change_state(request, RuleState::disabled); }
 
-// A rule that is not there is deleted successfully. Force is for rules that AWS's services manage; a rule with targets stays with it too.
+// A rule that is not there is deleted successfully. Force is for rules that AWS's services manage; a rule with targets stays with
+// it too.
 Prepared delete_rule(const ApiRequest& request) {
     RequestBody body(request.body);
     Members in = body.root();
@@ -220,11 +228,14 @@ Prepared list_rule_names_by_target(const ApiRequest& request) {
     return [key = bus_named(request.place, bus), target, page](const Bus& state, const Stamp&) {
         if (!state.bus(key)) return refusal(no_such_bus(key.name));
         auto rules = state.rules(key);
-        std::erase_if(rules, [&](const Rule* rule) { return std::none_of(rule->targets.begin(), rule->targets.end(), [&](const Target& t) { return t.arn == target; }); });
+        std::erase_if(rules, [&](const Rule* rule) {
+            return std::none_of(rule->targets.begin(), rule->targets.end(), [&](const Target& t) { return t.arn == target; });
+        });
         std::string json, next_token;
         JsonWriter w(json);
         w.begin_object().key("RuleNames").begin_array();
-        for (const Rule* rule : one_page(rules, page, [](const Rule* rule) { return rule->name; }, next_token)) w.text(rule->name);
+        for (const Rule* rule : one_page(rules, page, [](const Rule* rule) { return rule->name; }, next_token))
+            w.text(rule->name);
         w.end_array();
         write_next_token(w, next_token);
         w.end_object();

@@ -1,5 +1,5 @@
-// Tags of event buses and rules, which are all that AWS lets be tagged here. A resource is named by its ARN: event-bus/NAME, rule/NAME on the default
-// bus, rule/BUS/NAME on another.
+// Tags of event buses and rules, which are all that AWS lets be tagged here. A resource is named by its ARN: event-bus/NAME,
+// rule/NAME on the default bus, rule/BUS/NAME on another.
 #include <fmt/format.h>
 
 #include "bus/api_fields.h"
@@ -22,7 +22,8 @@ std::variant<Resource, wire::AwsError> resource_of(std::string_view text) {
     const Place place{arn->account, arn->region};
     const std::string_view resource = arn->resource;
     constexpr std::string_view bus = "event-bus/", rule = "rule/";
-    if (arn->service == "events" && resource.starts_with(bus)) return Resource{{place, std::string(resource.substr(bus.size()))}, {}};
+    if (arn->service == "events" && resource.starts_with(bus))
+        return Resource{{place, std::string(resource.substr(bus.size()))}, {}};
     if (arn->service == "events" && resource.starts_with(rule)) {
         const std::string_view path = resource.substr(rule.size());
         const size_t slash = path.rfind('/');  // a rule's name has none

@@ -1,6 +1,6 @@
-// The targets of rules. PutTargets refuses a request whole: AWS lists single targets in FailedEntries only for what went wrong on its side. A target
-// that is put again under its id is replaced where it stands; otherwise they stay in the order in which they came. Words are those that AWS was
-// recorded or measured with.
+// The targets of rules. PutTargets refuses a request whole: AWS lists single targets in FailedEntries only for what went wrong on
+// its side. A target that is put again under its id is replaced where it stands; otherwise they stay in the order in which they
+// came. Words are those that AWS was recorded or measured with.
 #include <fmt/format.h>
 
 #include <array>
@@ -27,17 +27,21 @@ const TextRule variable_rule{1, input_variable_characters, {R"([A-Za-z0-9\_\-]+)
 
 // -- the forms of HttpParameters --
 bool is_header_name(std::string_view text) {
-    return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f && !std::strchr("\"(),/:;<=>?@[\\]{}", c); });
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+        return c > 0x20 && c < 0x7f && !std::strchr("\"(),/:;<=>?@[\\]{}", c);
+    });
 }
 bool is_header_value(std::string_view text) {
     const size_t first = text.find_first_not_of(" \t");
-    return first != text.npos && std::all_of(text.begin(), text.end(), [](unsigned char c) { return c == '\t' || (c >= 0x20 && c < 0x7f); });
+    return first != text.npos &&
+           std::all_of(text.begin(), text.end(), [](unsigned char c) { return c == '\t' || (c >= 0x20 && c < 0x7f); });
 }
 bool is_query_name(std::string_view text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
 }
 bool is_query_value(std::string_view text) {
-    return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\r'; });
+    return !text.empty() && std::all_of(text.begin(), text.end(),
+                                        [](unsigned char c) { return (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\r'; });
 }
 bool is_path_value(std::string_view text) { return text.find_first_not_of(" \t\r\n\f\v") != text.npos; }
 
@@ -47,11 +51,12 @@ const TextRule header_value_rule{0, 512, {R"(^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7
 const TextRule query_name_rule{0, 512, {R"([^\x00-\x1F\x7F]+)", is_query_name}};
 const TextRule query_value_rule{0, 512, {R"([^\x00-\x09\x0B\x0C\x0E-\x1F\x7F]+)", is_query_value}};
 
-// Members that are kept and shown again, and whose targets nothing here invokes; AWS takes each only for targets of its own service.
+// Members that are kept and shown again, and whose targets nothing here invokes; AWS takes each only for targets of its own
+// service.
 struct Kept {
     std::string_view name;
     std::array<std::string_view, 2> services;
-    std::string_view required;      // the texts that AWS misses when they are not there
+    std::string_view required;  // the texts that AWS misses when they are not there
 };
 constexpr std::array kept_members{
     Kept{"KinesisParameters", {"kinesis", ""}, "PartitionKeyPath"},
@@ -63,10 +68,12 @@ constexpr std::array kept_members{
     Kept{"AppSyncParameters", {"appsync", ""}, ""},
 };
 
-// EventBridge User Guide, "Event bus targets". Some of them are taken and shown, and not invoked here (src/bus/arn.h, TargetKind::unknown).
+// EventBridge User Guide, "Event bus targets". Some of them are taken and shown, and not invoked here (src/bus/arn.h,
+// TargetKind::unknown).
 constexpr std::array<std::string_view, 22> target_services{
-    "appsync", "batch", "codebuild", "codepipeline", "ecs",         "events",   "execute-api",         "firehose",  "glue",         "inspector", "kinesis",
-    "lambda",  "logs",  "redshift",  "redshift-serverless", "sagemaker", "sns", "sqs",                 "ssm",       "ssm-incidents", "states",   "ec2"};
+    "appsync", "batch",     "codebuild", "codepipeline",  "ecs",    "events",   "execute-api",         "firehose",
+    "glue",    "inspector", "kinesis",   "lambda",        "logs",   "redshift", "redshift-serverless", "sagemaker",
+    "sns",     "sqs",       "ssm",       "ssm-incidents", "states", "ec2"};
 
 struct ReadTarget {
     Target target;
@@ -106,7 +113,8 @@ ReadTarget read_target(Members& in) {
     t.input.input_path = in.text("InputPath", input_path_rule);
     if (auto given = in.structure("InputTransformer")) {
         InputTransformer transformer;
-        if (auto map = given->text_map("InputPathsMap", {0, input_paths}, variable_rule, input_path_rule)) transformer.paths_map = std::move(*map);
+        if (auto map = given->text_map("InputPathsMap", {0, input_paths}, variable_rule, input_path_rule))
+            transformer.paths_map = std::move(*map);
         transformer.template_ = given->text("InputTemplate", template_rule, Need::required).value_or("");
         t.input.transformer = std::move(transformer);
     }
@@ -115,11 +123,14 @@ ReadTarget read_target(Members& in) {
     if (auto given = in.structure("HttpParameters")) {
         HttpParameters http;
         http.path_values = given->texts("PathParameterValues", {}, path_value_rule).value_or(std::vector<std::string>());
-        if (auto headers = given->text_map("HeaderParameters", {}, header_name_rule, header_value_rule)) http.headers = std::move(*headers);
-        if (auto query = given->text_map("QueryStringParameters", {}, query_name_rule, query_value_rule)) http.query = std::move(*query);
+        if (auto headers = given->text_map("HeaderParameters", {}, header_name_rule, header_value_rule))
+            http.headers = std::move(*headers);
+        if (auto query = given->text_map("QueryStringParameters", {}, query_name_rule, query_value_rule))
+            http.query = std::move(*query);
         t.parameters.http = std::move(http);
     }
-    if (auto dead_letter = in.structure("DeadLetterConfig")) t.parameters.dead_letter_arn = dead_letter->text("Arn", any_arn).value_or("");
+    if (auto dead_letter = in.structure("DeadLetterConfig"))
+        t.parameters.dead_letter_arn = dead_letter->text("Arn", any_arn).value_or("");
     if (auto retry = in.structure("RetryPolicy")) {
         if (const auto attempts = retry->integer("MaximumRetryAttempts", {0, 185})) t.max_attempts = static_cast<int>(*attempts);
         if (const auto age = retry->integer("MaximumEventAgeInSeconds", {60, 86400})) t.max_age_s = static_cast<int>(*age);
@@ -134,7 +145,8 @@ std::optional<wire::AwsError> check_target(const ReadTarget& read, std::string_v
     if (std::find(target_services.begin(), target_services.end(), arn->service) == target_services.end())
         return validation(fmt::format("{} is not a supported service for a target.", arn->service));
     for (const Kept& kept : kept_members)
-        if (std::find(read.kept.begin(), read.kept.end(), kept.name) != read.kept.end() && std::find(kept.services.begin(), kept.services.end(), arn->service) == kept.services.end())
+        if (std::find(read.kept.begin(), read.kept.end(), kept.name) != read.kept.end() &&
+            std::find(kept.services.begin(), kept.services.end(), arn->service) == kept.services.end())
             return validation(fmt::format("Parameter(s) {} not supported for target: {}", kept.name, t.id));
     if (auto good = check(t.input, t.id, read.path); !good.ok()) return validation(good.error().message);
     if (auto good = check_parameters(*arn, t.parameters, t.id, region); !good.ok()) return validation(good.error().message);
@@ -160,7 +172,8 @@ void write_target(JsonWriter& w, const Target& t) {
     }
     if (const auto members = json_members(t.others))
         for (const auto& [name, value] : *members) w.key(name).raw(value);
-    if (t.parameters.message_group_id) w.key("SqsParameters").begin_object().key("MessageGroupId").text(*t.parameters.message_group_id).end_object();
+    if (t.parameters.message_group_id)
+        w.key("SqsParameters").begin_object().key("MessageGroupId").text(*t.parameters.message_group_id).end_object();
     if (const auto& http = t.parameters.http) {
         w.key("HttpParameters").begin_object();
         if (!http->path_values.empty()) {
@@ -172,7 +185,8 @@ void write_target(JsonWriter& w, const Target& t) {
         write_pairs(w, "QueryStringParameters", http->query);
         w.end_object();
     }
-    if (!t.parameters.dead_letter_arn.empty()) w.key("DeadLetterConfig").begin_object().key("Arn").text(t.parameters.dead_letter_arn).end_object();
+    if (!t.parameters.dead_letter_arn.empty())
+        w.key("DeadLetterConfig").begin_object().key("Arn").text(t.parameters.dead_letter_arn).end_object();
     if (t.max_attempts || t.max_age_s) {
         w.key("RetryPolicy").begin_object();
         if (t.max_attempts) w.key("MaximumRetryAttempts").number(*t.max_attempts);
@@ -208,7 +222,8 @@ Prepared put_targets(const ApiRequest& request) {
     std::vector<Target> targets;
     for (const ReadTarget& r : read) {
         if (!ids.insert(r.target.id).second)
-            return validation(fmt::format("Parameter targets is not valid. Reason: More than one target with Id '{}' is provided.", r.target.id));
+            return validation(fmt::format(
+                "Parameter targets is not valid. Reason: More than one target with Id '{}' is provided.", r.target.id));
         if (auto error = check_target(r, key.place.region)) return *error;
         targets.push_back(r.target);
     }
@@ -217,9 +232,12 @@ Prepared put_targets(const ApiRequest& request) {
         if (auto* error = std::get_if<wire::AwsError>(&found)) return refusal(*error);
         Rule rule = *std::get<const Rule*>(found);
         for (const Target& target : targets) {
-            const auto same = std::find_if(rule.targets.begin(), rule.targets.end(), [&](const Target& t) { return t.id == target.id; });
-            if (same != rule.targets.end()) *same = target;
-            else rule.targets.push_back(target);
+            const auto same =
+                std::find_if(rule.targets.begin(), rule.targets.end(), [&](const Target& t) { return t.id == target.id; });
+            if (same != rule.targets.end())
+                *same = target;
+            else
+                rule.targets.push_back(target);
         }
         if (rule.targets.size() > most) return refusal(limit_exceeded());
         return answer(std::string(no_failures), {Put{std::move(rule)}});
@@ -239,7 +257,8 @@ Prepared remove_targets(const ApiRequest& request) {
         const auto found = find_rule(state, key, name);
         if (auto* error = std::get_if<wire::AwsError>(&found)) return refusal(*error);
         Rule rule = *std::get<const Rule*>(found);
-        const auto removed = std::erase_if(rule.targets, [&](const Target& t) { return std::find(ids.begin(), ids.end(), t.id) != ids.end(); });
+        const auto removed =
+            std::erase_if(rule.targets, [&](const Target& t) { return std::find(ids.begin(), ids.end(), t.id) != ids.end(); });
         if (removed == 0) return answer(std::string(no_failures));
         return answer(std::string(no_failures), {Put{std::move(rule)}});
     };
@@ -261,7 +280,9 @@ Prepared list_targets_by_rule(const ApiRequest& request) {
         std::string json, next_token;
         JsonWriter w(json);
         w.begin_object().key("Targets").begin_array();
-        for (const auto& [at, target] : one_page(targets, page, [](const auto& item) { return fmt::format("{:06}", item.first); }, next_token)) write_target(w, *target);
+        for (const auto& [at, target] :
+             one_page(targets, page, [](const auto& item) { return fmt::format("{:06}", item.first); }, next_token))
+            write_target(w, *target);
         w.end_array();
         write_next_token(w, next_token);
         w.end_object();
