@@ -232,7 +232,7 @@ bool CheckedScan::scan(std::string_view event, const PathPlan& plan, ScanResult&
     std::memset(copy_.get() + event.size(), 0, behind);
     const auto* bytes = reinterpret_cast<const uint8_t*>(copy_.get());
     if (parser_->stage1(bytes, event.size(), simdjson::stage1_mode::regular) != simdjson::SUCCESS) return false;
-    out.look_ahead.begin(tables);
+    out.look_ahead.begin(tables, false);
     const uint32_t* index = parser_->structural_indexes.get();
     const bool backslashes = std::memchr(copy_.get(), '\\', event.size()) != nullptr;
     return CheckedWalk(copy_.get(), plan, out, backslashes, text_).run(index, index + parser_->n_structural_indexes);

@@ -11,11 +11,13 @@ namespace waybill::patterns {
 class LookAhead {
 public:
     // `tables[field]`: where a text at that field will be looked up, or nothing where that is small; may be nothing at all.
-    void begin(const BranchHash* const* tables) {
+    // `finishes`: finish() will be called when other events were scanned, so nothing is to be hurried.
+    void begin(const BranchHash* const* tables, bool finishes) {
         tables_ = tables;
+        finishes_ = finishes;
         waiting_ = 0;
     }
-    // What is still waiting, at once.
+    // Fetches what the entries lead to; by now they are there.
     void finish() {
         for (uint32_t i = 0; i < waiting_; ++i) waits_for_[i].table->prefetch_branch(waits_for_[i].hash);
         waiting_ = 0;
@@ -29,7 +31,7 @@ public:
     }
     // Some more of the event was scanned.
     __attribute__((always_inline)) void step() {
-        if (waiting_ != 0) step_waiting();
+        if (waiting_ != 0 && !finishes_) step_waiting();
     }
 
 private:
@@ -51,6 +53,7 @@ private:
     const BranchHash* const* tables_ = nullptr;
     Waiting waits_for_[places];
     uint32_t waiting_ = 0;
+    bool finishes_ = false;
 };
 
 }  // namespace waybill::patterns

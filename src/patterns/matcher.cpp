@@ -153,7 +153,7 @@ inline bool same_bytes(std::string_view a, std::string_view b) {
     return x == y;
 }
 
-constexpr size_t events_ahead = 8;           // of a batch, scanned before the first of them is looked up
+constexpr size_t events_ahead = 16;          // of a batch, scanned before the first of them is looked up
 constexpr size_t keys_beyond_caches = 2000;  // from here on a lookup waits for memory
 
 struct Paths {
@@ -759,7 +759,7 @@ void Matcher::match(std::span<const std::string_view> events, MatchScratch& scra
     auto& scanned = scratch.state_->events;
     for (size_t begin = 0; begin < events.size(); begin += events_ahead) {
         const size_t count = std::min(events_ahead, events.size() - begin);
-        for (size_t i = 0; i < count; ++i) scan(events[begin + i], *parts_->plan, scanned[i], parts_->look_ahead ? parts_->tables.data() : nullptr);
+        for (size_t i = 0; i < count; ++i) scan(events[begin + i], *parts_->plan, scanned[i], parts_->look_ahead ? parts_->tables.data() : nullptr, widest_scan(), true);
         for (size_t i = 0; i < count && parts_->look_ahead; ++i) scanned[i].look_ahead.finish();
         for (size_t i = 0; i < count; ++i) look_up(events[begin + i].size(), i, scratch, out[begin + i]);
     }

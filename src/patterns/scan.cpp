@@ -133,9 +133,9 @@ void ScanResult::clear(uint32_t fields) {
     arrays = 0;
 }
 
-void scan(std::string_view event, const PathPlan& plan, ScanResult& out, const BranchHash* const* tables, ScanWidth width) {
+void scan(std::string_view event, const PathPlan& plan, ScanResult& out, const BranchHash* const* tables, ScanWidth width, bool finishes) {
     out.clear(plan.field_count());
-    out.look_ahead.begin(tables);
+    out.look_ahead.begin(tables, finishes);
     if (event.size() > UINT32_MAX) return;
     switch (width) {
 #if defined(__x86_64__)

@@ -71,7 +71,8 @@ enum class ScanWidth { plain, sse2, avx2, avx512 };
 // The widest that this processor has.
 ScanWidth widest_scan();
 // Events longer than 4 GiB are not scanned.
-// `tables`: as LookAhead::begin takes them.
-void scan(std::string_view event, const PathPlan& plan, ScanResult& out, const BranchHash* const* tables = nullptr, ScanWidth width = widest_scan());
+// `tables` and `finishes`: as LookAhead::begin takes them.
+void scan(std::string_view event, const PathPlan& plan, ScanResult& out, const BranchHash* const* tables = nullptr, ScanWidth width = widest_scan(),
+          bool finishes = false);
 
 }  // namespace waybill::patterns
