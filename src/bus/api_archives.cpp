@@ -250,7 +250,7 @@ Prepared start_replay(const ApiRequest& request) {
     std::string destination;
     if (auto to = in.structure("Destination", Need::required)) {
         destination = to->text("Arn", any_arn, Need::required).value_or("");
-        replay.rules = to->texts("FilterArns", {}, any_arn).value_or(std::vector<std::string>{});
+        replay.rules = to->texts("FilterArns", {0, request.limits.rules_a_bus}, any_arn).value_or(std::vector<std::string>{});
     }
     if (auto error = body.error()) return *error;
     if (const auto arn = parse_arn(destination); !arn || kind_of(*arn) != TargetKind::event_bus)

@@ -17,17 +17,19 @@ std::vector<std::string> files(world::Disk& disk) {
 std::string text(Result<Secret> secret) { return secret.ok() ? secret->reveal() : std::string(to_string(secret.error().kind)); }
 
 TEST(Secrets, AreReadBackByAnotherProcess) {
-    world::SimDisk disk(1);
-    {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+        world::SimDisk disk(seed);
+        {
+            Secrets secrets(disk, "data/secrets");
+            ASSERT_TRUE(secrets.keep(0xabc, basic).ok());
+            EXPECT_EQ(text(secrets.read(0xabc)), basic);
+        }
+        disk.crash();
+        EXPECT_EQ(files(disk), std::vector<std::string>{"0000000000000abc.json"}) << seed;
         Secrets secrets(disk, "data/secrets");
-        ASSERT_TRUE(secrets.keep(0xabc, basic).ok());
-        EXPECT_EQ(text(secrets.read(0xabc)), basic);
+        EXPECT_EQ(text(secrets.read(0xabc)), basic) << seed;
+        EXPECT_EQ(text(secrets.read(0xabd)), "not_found");
     }
-    disk.crash();
-    EXPECT_EQ(files(disk), std::vector<std::string>{"0000000000000abc.json"});
-    Secrets secrets(disk, "data/secrets");
-    EXPECT_EQ(text(secrets.read(0xabc)), basic);
-    EXPECT_EQ(text(secrets.read(0xabd)), "not_found");
 }
 
 TEST(Secrets, AreWholeOrNotThereAfterEveryCrash) {
