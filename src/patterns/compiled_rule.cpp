@@ -113,7 +113,8 @@ void CompiledRule::set_order(uint32_t i, const std::vector<uint16_t>& clauses) {
     Branch& branch = reinterpret_cast<Branch*>(this + 1)[i];
     ASSERT(clauses.size() == branch.uses && !clauses.empty());
     std::ranges::copy(clauses, const_cast<uint16_t*>(uses()) + branch.first_use);
-    branch.once = clause(branch, branch.driver()).tests() == 1;
+    const CompiledClause& filed = clause(branch, branch.driver());
+    branch.once = filed.tests() == 1 + tests()[filed.first_test].but();
     size_t guards = 0;
     for (uint32_t use = 0; use + 1 < branch.uses && guards < std::size(branch.guards); ++use) {
         const CompiledClause& asked = clause(branch, use);
