@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <latch>
+#include <thread>
+
 namespace waybill::bus {
 namespace {
 
@@ -150,6 +154,28 @@ TEST(TokenCaches, ARefusedTokenIsNotHandedOutAgain) {
     EXPECT_TRUE(cache.ask(1, 4).fetch);
     cache.sweep({1});
     EXPECT_FALSE(cache.ask(1, 5).fetch);
+}
+
+TEST(TokenCaches, OfManyThreadsOneAsks) {
+    TokenCache cache;
+    std::atomic<int> asked = 0, served = 0;
+    std::latch all_asked(8);
+    {
+        std::vector<std::jthread> threads;
+        for (int i = 0; i < 8; ++i)
+            threads.emplace_back([&] {
+                auto found = cache.ask(1, 1000);
+                all_asked.arrive_and_wait();
+                if (found.fetch) {
+                    ++asked;
+                    cache.put(1, {Secret("t"), 5000});
+                }
+                while (!found.token) found = cache.ask(1, 1000);
+                ++served;
+            });
+    }
+    EXPECT_EQ(asked, 1);
+    EXPECT_EQ(served, 8);
 }
 
 }  // namespace

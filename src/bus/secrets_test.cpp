@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "bus/auth_parameters.h"
 #include "world/sim_disk.h"
 
@@ -107,6 +109,26 @@ TEST(Secrets, NoErrorSaysOne) {
     disk.fail_write(1);
     EXPECT_FALSE(secrets.keep(4, basic).ok());
     EXPECT_EQ(text(secrets.read(4)), "not_found") << "what was not kept is not in memory";
+}
+
+TEST(Secrets, AreKeptReadAndSweptByManyThreads) {
+    world::SimDisk disk(1);
+    Secrets secrets(disk, "data/secrets");
+    {
+        std::vector<std::jthread> threads;
+        for (uint64_t t = 0; t < 4; ++t)
+            threads.emplace_back([&, t] {
+                for (uint64_t i = 1; i <= 20; ++i) {
+                    const uint64_t id = t * 100 + i;
+                    EXPECT_TRUE(secrets.keep(id, basic).ok());
+                    EXPECT_EQ(text(secrets.read(id)), basic);
+                    EXPECT_TRUE(secrets.sweep({}).ok()) << "all of them are on their way";
+                }
+            });
+    }
+    EXPECT_EQ(files(disk).size(), 80u);
+    Secrets later(disk, "data/secrets");
+    EXPECT_EQ(text(later.read(320)), basic);
 }
 
 // -- what a courier is given --
