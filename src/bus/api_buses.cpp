@@ -103,7 +103,6 @@ Prepared create_event_bus(const ApiRequest& request) {
     if (auto error = check(settings, request.place)) return *error;
     if (auto error = check_tags(bus.tags, request.limits.tags)) return *error;
     bus.key = {request.place, *name};
-    if (*name == default_bus) return already_exists("Event bus default already exists.");
     if (source) {
         if (*source != *name) return validation("Event bus name must match event source name.");
         return resource_not_found(fmt::format("Event source {} does not exist.", *source));
