@@ -28,7 +28,7 @@ void Deliveries::insert(Delivery d) {
     if (d.status == DeliveryStatus::dead) {
         ++dead_;
     } else {
-        by_execution_.emplace(execution_key(d.pipeline, d.execution_id), d.id);
+        if (d.kind != DeliveryKind::target) by_execution_.emplace(execution_key(d.pipeline, d.execution_id), d.id);
         if (d.status == DeliveryStatus::in_flight) ++in_flight_[d.target];
         else wait(d);
     }
@@ -46,6 +46,7 @@ void Deliveries::leave(const Delivery& d) {
     } else {
         stop_waiting(d);
     }
+    if (d.kind == DeliveryKind::target) return;
     auto [from, to] = by_execution_.equal_range(execution_key(d.pipeline, d.execution_id));
     for (auto i = from; i != to; ++i)
         if (i->second == d.id) {

@@ -30,7 +30,7 @@ public:
     const Delivery* find(DeliveryId id) const;
     size_t open() const { return all_.size() - dead_; }
     size_t dead() const { return dead_; }
-    // Of one execution, open ones only, oldest first.
+    // Of one execution, open ones only, oldest first. What rules send to their targets belongs to none.
     std::vector<const Delivery*> of_execution(const PipelineKey& pipeline, std::string_view execution_id) const;
     void each(const std::function<void(const Delivery&)>& fn) const;
     int in_flight(const std::string& target) const;

@@ -30,11 +30,19 @@ std::optional<DeliveryId> DeliveryId::parse(std::string_view text) {
     text.remove_prefix(2);
     const size_t dash = text.find('-');
     DeliveryId id;
-    if (dash == text.npos || !parse_whole(text.substr(0, dash), id.position) || !parse_whole(text.substr(dash + 1), id.index)) return {};
+    if (dash == text.npos || !parse_whole(text.substr(0, dash), id.position) || !parse_whole(text.substr(dash + 1), id.index))
+        return {};
     return id;
 }
 
-std::string_view to_string(DeliveryKind kind) { return kind == DeliveryKind::notify ? "notify" : "retry"; }
+std::string_view to_string(DeliveryKind kind) {
+    switch (kind) {
+        case DeliveryKind::notify: return "notify";
+        case DeliveryKind::retry: return "retry";
+        case DeliveryKind::target: return "target";
+    }
+    ASSERT(false);
+}
 
 std::string_view to_string(DeliveryTopic topic) {
     switch (topic) {
@@ -42,6 +50,8 @@ std::string_view to_string(DeliveryTopic topic) {
         case DeliveryTopic::stage_failed: return "stage_failed";
         case DeliveryTopic::pipeline_succeeded: return "pipeline_succeeded";
         case DeliveryTopic::action_failed: return "action_failed";
+        case DeliveryTopic::rule: return "rule";
+        case DeliveryTopic::dead_letter: return "dead_letter";
     }
     ASSERT(false);
 }
@@ -77,7 +87,9 @@ void encode(ByteWriter& out, const Delivery& d) {
     out.u8(static_cast<uint8_t>(d.kind));
     out.u8(static_cast<uint8_t>(d.topic));
     out.u8(d.urgent);
-    for (const auto* t : {&d.target, &d.key, &d.pipeline.account, &d.pipeline.region, &d.pipeline.pipeline, &d.execution_id, &d.stage}) out.text(*t);
+    for (const auto* t :
+         {&d.target, &d.key, &d.pipeline.account, &d.pipeline.region, &d.pipeline.pipeline, &d.execution_id, &d.stage})
+        out.text(*t);
     out.varint(static_cast<uint64_t>(d.attempt));
     for (TimeMs t : {d.planned, d.due, d.hold_until, d.retry_from, d.finished}) out.svarint(t);
     out.u8(static_cast<uint8_t>(d.status));
@@ -88,14 +100,21 @@ void encode(ByteWriter& out, const Delivery& d) {
     out.text(d.last_text);
     out.varint(d.groups.size());
     for (Position p : d.groups) out.varint(p);
+    if (d.kind != DeliveryKind::target) return;
+    ASSERT(d.from_rule);
+    const FromRule& r = *d.from_rule;
+    for (uint64_t n : {r.rule, r.definition, r.event, r.dead.position, uint64_t{r.dead.index}}) out.varint(n);
+    out.text(r.target_id);
+    out.text(r.replay);
 }
 
 bool decode(ByteReader& in, Delivery& d) {
     d.id.position = in.varint();
     d.id.index = static_cast<uint16_t>(in.varint());
-    if (!get(in, d.kind, DeliveryKind::retry) || !get(in, d.topic, DeliveryTopic::action_failed)) return false;
+    if (!get(in, d.kind, DeliveryKind::target) || !get(in, d.topic, DeliveryTopic::dead_letter)) return false;
     d.urgent = in.u8();
-    for (auto* t : {&d.target, &d.key, &d.pipeline.account, &d.pipeline.region, &d.pipeline.pipeline, &d.execution_id, &d.stage}) *t = in.text();
+    for (auto* t : {&d.target, &d.key, &d.pipeline.account, &d.pipeline.region, &d.pipeline.pipeline, &d.execution_id, &d.stage})
+        *t = in.text();
     d.attempt = static_cast<int>(in.varint());
     for (TimeMs* t : {&d.planned, &d.due, &d.hold_until, &d.retry_from, &d.finished}) *t = in.svarint();
     if (!get(in, d.status, DeliveryStatus::cancelled)) return false;
@@ -110,6 +129,14 @@ bool decode(ByteReader& in, Delivery& d) {
     if (groups > in.left()) return false;
     d.groups.resize(groups);
     for (auto& p : d.groups) p = in.varint();
+    d.from_rule.reset();
+    if (d.kind == DeliveryKind::target) {
+        FromRule& r = d.from_rule.emplace();
+        for (uint64_t* n : {&r.rule, &r.definition, &r.event, &r.dead.position}) *n = in.varint();
+        r.dead.index = static_cast<uint16_t>(in.varint());
+        r.target_id = in.text();
+        r.replay = in.text();
+    }
     return !in.failed();
 }
 
@@ -130,9 +157,12 @@ void write_json(JsonWriter& out, const Delivery& d) {
     out.key("possiblyTwice").boolean(d.possibly_twice);
     out.key("lastError");
     const bool error = !d.last_text.empty() && d.status != DeliveryStatus::delivered && d.status != DeliveryStatus::cancelled;
-    if (error) out.begin_object().key("code").number(d.last_code).key("text").text(d.last_text).end_object();
-    else out.null();
-    out.key("reason").text_or_null(d.status == DeliveryStatus::cancelled || d.status == DeliveryStatus::dead ? d.last_text : std::string());
+    if (error)
+        out.begin_object().key("code").number(d.last_code).key("text").text(d.last_text).end_object();
+    else
+        out.null();
+    out.key("reason").text_or_null(d.status == DeliveryStatus::cancelled || d.status == DeliveryStatus::dead ? d.last_text
+                                                                                                             : std::string());
     out.key("pipeline").text(d.pipeline.pipeline);
     out.key("account").text(d.pipeline.account);
     out.key("region").text(d.pipeline.region);

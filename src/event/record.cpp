@@ -59,27 +59,43 @@ struct ReasonWords {
 
 ReasonWords words(Reason reason) {
     switch (reason) {
-        case Reason::incident_opened: return {"incident_opened", "The pipeline failed: an incident was opened and the team is told, urgently."};
-        case Reason::incident_joined: return {"incident_joined", "The failure joined the open incident of its pipeline; the team is told, urgently."};
+        case Reason::incident_opened:
+            return {"incident_opened", "The pipeline failed: an incident was opened and the team is told, urgently."};
+        case Reason::incident_joined:
+            return {"incident_joined", "The failure joined the open incident of its pipeline; the team is told, urgently."};
         case Reason::already_told: return {"already_told", "This execution's failure was told before, on an earlier attempt."};
-        case Reason::newer_success: return {"newer_success", "A newer execution of the pipeline has succeeded already, so this failure is history: nobody is woken."};
+        case Reason::newer_success:
+            return {"newer_success",
+                    "A newer execution of the pipeline has succeeded already, so this failure is history: nobody is woken."};
         case Reason::owner_told: return {"owner_told", "The stage failed: its owner is told."};
         case Reason::team_told: return {"team_told", "The stage failed and no owner rule matches it: the team is told."};
         case Reason::success_told: return {"success_told", "The pipeline succeeded: a notice is sent."};
-        case Reason::recovery_told: return {"recovery_told", "The pipeline succeeded and its incident is resolved: a notice is sent."};
-        case Reason::notify_success_never: return {"notify_success_never", "policy.notify_success is `never`: no notice is sent."};
-        case Reason::not_a_recovery: return {"not_a_recovery", "policy.notify_success is `recovery` and no incident was open: no notice is sent."};
-        case Reason::retry_planned: return {"retry_planned", "The action failed: the stage's failed actions will be retried after the wait."};
+        case Reason::recovery_told:
+            return {"recovery_told", "The pipeline succeeded and its incident is resolved: a notice is sent."};
+        case Reason::notify_success_never:
+            return {"notify_success_never", "policy.notify_success is `never`: no notice is sent."};
+        case Reason::not_a_recovery:
+            return {"not_a_recovery", "policy.notify_success is `recovery` and no incident was open: no notice is sent."};
+        case Reason::retry_planned:
+            return {"retry_planned", "The action failed: the stage's failed actions will be retried after the wait."};
         case Reason::retry_off: return {"retry_off", "policy.retry.enabled is false: nothing is retried."};
-        case Reason::retry_limit: return {"retry_limit", "The stage was retried policy.retry.max times already: no further retry."};
+        case Reason::retry_limit:
+            return {"retry_limit", "The stage was retried policy.retry.max times already: no further retry."};
         case Reason::retry_approval: return {"retry_approval", "The action is an approval: a person's answer is not retried."};
-        case Reason::retry_already_planned: return {"retry_already_planned", "A retry of this stage attempt is planned already, for another of its actions."};
-        case Reason::retry_not_current: return {"retry_not_current", "A later attempt of the stage has begun: this failure is not retried."};
-        case Reason::execution_ended: return {"execution_ended", "The execution was stopped, superseded, cancelled, or has succeeded: nothing is retried."};
-        case Reason::retried_by_person: return {"retried_by_person", "The stage was retried by somebody else before the wait was over: ours is cancelled."};
+        case Reason::retry_already_planned:
+            return {"retry_already_planned", "A retry of this stage attempt is planned already, for another of its actions."};
+        case Reason::retry_not_current:
+            return {"retry_not_current", "A later attempt of the stage has begun: this failure is not retried."};
+        case Reason::execution_ended:
+            return {"execution_ended", "The execution was stopped, superseded, cancelled, or has succeeded: nothing is retried."};
+        case Reason::retried_by_person:
+            return {"retried_by_person", "The stage was retried by somebody else before the wait was over: ours is cancelled."};
         case Reason::cause_arrived: return {"cause_arrived", "The failed action is known now: the waiting message goes out."};
         case Reason::no_target: return {"no_target", "The policy line names no target: nobody is told."};
-        case Reason::no_endpoint: return {"no_endpoint", "No CodePipeline endpoint is configured for the account and region (configuration key `codepipeline`): nothing is retried."};
+        case Reason::no_endpoint:
+            return {"no_endpoint",
+                    "No CodePipeline endpoint is configured for the account and region (configuration key `codepipeline`): "
+                    "nothing is retried."};
     }
     ASSERT(false);
 }
@@ -169,11 +185,28 @@ void GroupWriter::add(const SettingsRecord& r) {
     });
 }
 
+void GroupWriter::add(const BusChangeRecord& r) {
+    put(RecordType::bus_changed, [&](ByteWriter& out) { out.text(r.change); });
+}
+
+void GroupWriter::add(const RoutedRecord& r) {
+    put(RecordType::routed, [&](ByteWriter& out) {
+        for (const auto* t : {&r.account, &r.region, &r.bus, &r.replay}) out.text(*t);
+        out.varint(r.event);
+        out.varint(r.rules.size());
+        uint64_t before = 0;
+        for (uint64_t id : r.rules) {
+            out.varint(id - before);
+            before = id;
+        }
+    });
+}
+
 std::optional<RawRecord> GroupReader::next() {
     if (failed_ || in_.left() == 0) return {};
     const uint8_t type = in_.u8(), version = in_.u8();
     const std::string_view body = in_.text();
-    if (in_.failed() || version != record_version || type < 1 || type > static_cast<uint8_t>(RecordType::settings)) {
+    if (in_.failed() || version != record_version || type < 1 || type > static_cast<uint8_t>(RecordType::routed)) {
         failed_ = true;
         return {};
     }
@@ -253,6 +286,24 @@ bool decode(std::string_view body, SettingsRecord& r) {
     ByteReader in(body);
     r.version = in.u64();
     r.text = in.text();
+    return in.complete();
+}
+
+bool decode(std::string_view body, BusChangeRecord& r) {
+    ByteReader in(body);
+    r.change = in.text();
+    return in.complete();
+}
+
+bool decode(std::string_view body, RoutedRecord& r) {
+    ByteReader in(body);
+    for (auto* t : {&r.account, &r.region, &r.bus, &r.replay}) *t = in.text();
+    r.event = in.varint();
+    const uint64_t n = in.varint();
+    if (n > in.left()) return false;
+    r.rules.resize(n);
+    uint64_t before = 0;
+    for (auto& id : r.rules) before = id = before + in.varint();
     return in.complete();
 }
 

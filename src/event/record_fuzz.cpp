@@ -41,6 +41,8 @@ void try_all(std::string_view body) {
     try_record<RetiredRecord>(body);
     try_record<RecalledRecord>(body);
     try_record<SettingsRecord>(body);
+    try_record<BusChangeRecord>(body);
+    try_record<RoutedRecord>(body);
     ByteReader in(body);
     ExecutionView view;
     if (!decode(in, view)) return;

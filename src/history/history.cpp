@@ -117,13 +117,14 @@ Result<std::vector<int64_t>> pipeline_ids(Connection& db, const std::string& pip
     return ids;
 }
 
-constexpr int bucket_count = (static_cast<int>(DeliveryStatus::cancelled) + 1) * 2;
+constexpr int bucket_kinds = 4;  // room for one more kind of delivery
+constexpr int bucket_count = (static_cast<int>(DeliveryStatus::cancelled) + 1) * bucket_kinds;
 
 std::vector<int> buckets(const DeliveryFilter& filter) {
     std::set<int> wanted;
     for (int b = 0; b < bucket_count; b++) {
-        const auto status = static_cast<DeliveryStatus>(b / 2);
-        const auto kind = static_cast<DeliveryKind>(b % 2);
+        const auto status = static_cast<DeliveryStatus>(b / bucket_kinds);
+        const auto kind = static_cast<DeliveryKind>(b % bucket_kinds);
         if (filter.kind && *filter.kind != kind) continue;
         if (!filter.statuses.empty() && std::ranges::find(filter.statuses, status) == filter.statuses.end()) continue;
         wanted.insert(b);

@@ -44,7 +44,7 @@ CREATE TABLE action (
     external_execution_id TEXT, external_execution_url TEXT, summary TEXT, error_code TEXT,
     PRIMARY KEY (execution, ordinal)) WITHOUT ROWID;
 
--- `bucket` is status * 2 + kind: every filter by status and kind is then a few ranges of one index, each in order.
+-- `bucket` is status * 4 + kind: every filter by status and kind is then a few ranges of one index, each in order.
 CREATE TABLE delivery (
     position INTEGER NOT NULL, place INTEGER NOT NULL, bucket INTEGER NOT NULL,
     pipeline_id INTEGER NOT NULL, execution_id TEXT NOT NULL,
@@ -83,7 +83,7 @@ std::string times(std::string_view table, std::initializer_list<std::string_view
 }
 
 std::string views() {
-    std::string out = "CREATE VIEW pipelines AS SELECT pipeline, account, region, executions FROM pipeline;\n";
+    std::string out = "CREATE VIEW pipelines AS SELECT pipeline, account, region, executions FROM pipeline WHERE executions > 0;\n";
     out += "CREATE VIEW executions AS SELECT p.pipeline, e.execution_id, e.status, e.attempt, " + times("e", {"start", "update", "end", "last_retry"}) +
            "e.end_ms - e.start_ms AS duration_ms, e.trigger_type, e.trigger_detail, e.commit_id, e.commit_message, e.commit_url, e.repository, "
            "e.branch, e.tag, e.author_name, e.author_email, e.author_id, e.stop_reason, e.version, e.gaps, e.events, p.account, p.region "

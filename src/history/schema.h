@@ -6,7 +6,7 @@
 
 namespace waybill::history {
 
-constexpr int64_t schema_version = 1;            // PRAGMA user_version
+constexpr int64_t schema_version = 2;            // PRAGMA user_version
 constexpr int64_t application_id = 0x57617962;   // PRAGMA application_id: "Wayb", so that another program's file is never touched
 
 std::string schema_sql();

@@ -306,7 +306,7 @@ Result<void> Writer::write_delivery(const Delivery& d) {
         db_->prepared("REPLACE INTO delivery (position, place, bucket, pipeline_id, execution_id, delivery_id, kind, topic, status, target, urgent, key, "
                       "stage, attempt, planned_ms, due_ms, finished_ms, attempts, possibly_twice, last_code, last_text, content) "
                       "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
-    put->number(static_cast<int64_t>(d.id.position)).number(d.id.index).number(static_cast<int>(d.status) * 2 + static_cast<int>(d.kind));
+    put->number(static_cast<int64_t>(d.id.position)).number(d.id.index).number(static_cast<int>(d.status) * 4 + static_cast<int>(d.kind));
     put->number(p->id).text(d.execution_id).text(id).text(to_string(d.kind)).text(to_string(d.topic)).text(to_string(d.status));
     put->text(d.target).number(d.urgent).text(d.key).text_or_null(d.stage).number(d.attempt).time(d.planned).time(d.due).time(d.finished);
     put->number(d.attempts_total).number(d.possibly_twice);
