@@ -129,22 +129,13 @@ wire::AwsError no_such_destination(std::string_view name) {
         fmt::format("Failed to describe the api-destination(s). An api-destination '{}' does not exist.", name));
 }
 
-const Connection* connection_of(const Bus& bus, const Place& place, std::string_view arn_text) {
-    const auto arn = parse_arn(arn_text);
-    if (!arn) return nullptr;
-    const size_t begin = arn->resource.find('/') + 1;
-    const Connection* connection =
-        bus.connection(place, std::string_view(arn->resource).substr(begin, arn->resource.find('/', begin) - begin));
-    return connection && connection->arn() == arn_text ? connection : nullptr;
-}
-
 wire::AwsError no_connection_of(std::string_view arn) {
     return resource_not_found(fmt::format("Connection '{}' does not exist.", arn));
 }
 
 // INACTIVE as long as its connection authorises nothing; also when that is gone.
 std::string_view state_of(const Bus& bus, const Destination& destination) {
-    const Connection* connection = connection_of(bus, destination.place, destination.connection_arn);
+    const Connection* connection = bus.connection_of(destination.place, destination.connection_arn);
     return connection && connection->state == ConnectionState::authorized ? "ACTIVE" : "INACTIVE";
 }
 
@@ -372,7 +363,7 @@ Prepared create_api_destination(const ApiRequest& request) {
                const Bus& bus, const Stamp& stamp) {
         if (bus.destination(place, r.name))
             return refusal(already_exists(fmt::format("An api-destination '{}' already exists.", r.name)));
-        if (!connection_of(bus, place, *r.connection_arn)) return refusal(no_connection_of(*r.connection_arn));
+        if (!bus.connection_of(place, *r.connection_arn)) return refusal(no_connection_of(*r.connection_arn));
         if (bus.destinations(place).size() >= limit) return refusal(limit_exceeded());
         Destination made;
         made.place = place;
@@ -412,7 +403,7 @@ Prepared update_api_destination(const ApiRequest& request) {
     return [r = std::get<DestinationRequest>(read), place = request.place](const Bus& bus, const Stamp& stamp) {
         const Destination* destination = bus.destination(place, r.name);
         if (!destination) return refusal(no_such_destination(r.name));
-        if (r.connection_arn && !connection_of(bus, place, *r.connection_arn))
+        if (r.connection_arn && !bus.connection_of(place, *r.connection_arn))
             return refusal(no_connection_of(*r.connection_arn));
         Destination changed = *destination;
         changed.description = r.description.value_or(changed.description);

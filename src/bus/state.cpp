@@ -23,8 +23,10 @@ private:
     void one(bool v) { out_.u8(v); }
     template <std::integral T>
     void one(const T& v) {
-        if constexpr (std::is_signed_v<T>) out_.svarint(v);
-        else out_.varint(v);
+        if constexpr (std::is_signed_v<T>)
+            out_.svarint(v);
+        else
+            out_.varint(v);
     }
     template <class T>
         requires std::is_enum_v<T>
@@ -73,15 +75,19 @@ private:
     void one(bool& v) { v = in_.u8() != 0; }
     template <std::integral T>
     void one(T& v) {
-        if constexpr (std::is_signed_v<T>) v = static_cast<T>(in_.svarint());
-        else v = static_cast<T>(in_.varint());
+        if constexpr (std::is_signed_v<T>)
+            v = static_cast<T>(in_.svarint());
+        else
+            v = static_cast<T>(in_.varint());
     }
     template <class T>
         requires std::is_enum_v<T>
     void one(T& v) {
         const uint8_t n = in_.u8();
-        if (n > static_cast<uint8_t>(last(v))) good_ = false;
-        else v = static_cast<T>(n);
+        if (n > static_cast<uint8_t>(last(v)))
+            good_ = false;
+        else
+            v = static_cast<T>(n);
     }
     static RuleState last(RuleState) { return RuleState::enabled_with_cloudtrail; }
     static ArchiveState last(ArchiveState) { return ArchiveState::update_failed; }
@@ -90,8 +96,10 @@ private:
     static ResourceKind last(ResourceKind) { return ResourceKind::destination; }
     template <class T>
     void one(std::optional<T>& v) {
-        if (in_.u8()) one(v.emplace());
-        else v.reset();
+        if (in_.u8())
+            one(v.emplace());
+        else
+            v.reset();
     }
     template <class A, class B>
     void one(std::pair<A, B>& v) {
@@ -153,7 +161,8 @@ void members(IO& io, Target& v) {
 }
 template <class IO>
 void members(IO& io, Rule& v) {
-    io(v.id, v.bus, v.name, v.pattern, v.schedule, v.description, v.role_arn, v.managed_by, v.created_by, v.state, v.targets, v.tags, v.created, v.anchor, v.fired);
+    io(v.id, v.bus, v.name, v.pattern, v.schedule, v.description, v.role_arn, v.managed_by, v.created_by, v.state, v.targets,
+       v.tags, v.changed, v.created, v.anchor, v.fired);
 }
 template <class IO>
 void members(IO& io, Archive& v) {
@@ -161,11 +170,13 @@ void members(IO& io, Archive& v) {
 }
 template <class IO>
 void members(IO& io, Replay& v) {
-    io(v.bus, v.name, v.description, v.archive, v.rules, v.state, v.reason, v.archive_id, v.from, v.to, v.started, v.ended, v.last_event, v.next, v.end, v.replayed);
+    io(v.bus, v.name, v.description, v.archive, v.rules, v.state, v.reason, v.archive_id, v.from, v.to, v.started, v.ended,
+       v.last_event, v.next, v.end, v.replayed);
 }
 template <class IO>
 void members(IO& io, Connection& v) {
-    io(v.place, v.name, v.uuid, v.description, v.type, v.shown, v.connectivity, v.kms_key, v.secret, v.state, v.reason, v.created, v.modified, v.authorized);
+    io(v.place, v.name, v.uuid, v.description, v.type, v.shown, v.connectivity, v.kms_key, v.secret, v.state, v.reason, v.created,
+       v.modified, v.authorized);
 }
 template <class IO>
 void members(IO& io, Destination& v) {
@@ -263,7 +274,30 @@ bool decode(std::string_view body, Change& change) {
     return read_resource(tag, in, change.emplace<Put>());
 }
 
-void Routes::match(const BusKey& bus, std::string_view envelope, patterns::MatchScratch& scratch, std::vector<RuleId>& out) const {
+std::string describe(const Change& change) {
+    if (const auto* gone = std::get_if<Erase>(&change)) {
+        const auto& [account, region] = gone->place;
+        switch (gone->kind) {
+            case ResourceKind::event_bus: return "gone " + event_bus_arn(region, account, gone->name);
+            case ResourceKind::rule: return "gone " + rule_arn(region, account, gone->bus, gone->name);
+            case ResourceKind::archive: return "gone " + archive_arn(region, account, gone->name);
+            case ResourceKind::replay: return "gone " + replay_arn(region, account, gone->name);
+            case ResourceKind::connection: return "gone " + connection_arn(region, account, gone->name, "*");
+            case ResourceKind::destination: return "gone " + api_destination_arn(region, account, gone->name, "*");
+        }
+    }
+    return "put " + std::visit(
+                        [](const auto& r) {
+                            if constexpr (std::is_same_v<std::decay_t<decltype(r)>, EventBus>)
+                                return r.key.arn();
+                            else
+                                return r.arn();
+                        },
+                        std::get<Put>(change).resource);
+}
+
+void Routes::match(const BusKey& bus, std::string_view envelope, patterns::MatchScratch& scratch,
+                   std::vector<RuleId>& out) const {
     out.clear();
     const auto at = buses.find(bus);
     if (at == buses.end()) return;
@@ -281,18 +315,23 @@ void Bus::apply(const Change& change, Position position) {
     std::visit(
         [&](const auto& resource) {
             using T = std::decay_t<decltype(resource)>;
-            if constexpr (std::is_same_v<T, EventBus>) put(resource);
-            else if constexpr (std::is_same_v<T, Rule> || std::is_same_v<T, Archive>) put(resource, position);
-            else if constexpr (std::is_same_v<T, Replay>) replays_[{resource.bus.place, resource.name}] = resource;
-            else if constexpr (std::is_same_v<T, Connection>) connections_[{resource.place, resource.name}] = resource;
-            else destinations_[{resource.place, resource.name}] = resource;
+            if constexpr (std::is_same_v<T, EventBus>)
+                put(resource);
+            else if constexpr (std::is_same_v<T, Rule> || std::is_same_v<T, Archive>)
+                put(resource, position);
+            else if constexpr (std::is_same_v<T, Replay>)
+                replays_[{resource.bus.place, resource.name}] = resource;
+            else if constexpr (std::is_same_v<T, Connection>)
+                connections_[{resource.place, resource.name}] = resource;
+            else
+                destinations_[{resource.place, resource.name}] = resource;
         },
         std::get<Put>(change).resource);
 }
 
 void Bus::put(EventBus bus) {
     const BusKey key = bus.key;
-    buses_[key] = std::move(bus);
+    if (buses_.insert_or_assign(key, std::move(bus)).second) ++version_;
 }
 
 void Bus::put(Rule rule, Position position) {
@@ -300,7 +339,11 @@ void Bus::put(Rule rule, Position position) {
     const RuleId id = rule.id;
     const BusKey key = rule.bus;
     const auto old = rules_.find(id);
-    const bool matches_the_same = old != rules_.end() && old->second.pattern == rule.pattern && old->second.enabled() == rule.enabled();
+    if (position)
+        rule.changed =
+            old != rules_.end() && old->second.targets == rule.targets ? old->second.changed : position;  // 0: from a snapshot
+    const bool matches_the_same =
+        old != rules_.end() && old->second.pattern == rule.pattern && old->second.enabled() == rule.enabled();
     by_bus_[key].names[rule.name] = id;
     unschedule(id);
     schedule(rule);
@@ -319,7 +362,7 @@ void Bus::put(Archive archive, Position position) {
 
 void Bus::erase(const Erase& what) {
     switch (what.kind) {
-        case ResourceKind::event_bus: buses_.erase({what.place, what.name}); break;
+        case ResourceKind::event_bus: version_ += buses_.erase({what.place, what.name}); break;
         case ResourceKind::rule: {
             const BusKey key{what.place, what.bus};
             const auto bus = by_bus_.find(key);
@@ -416,6 +459,8 @@ const std::shared_ptr<const Routes>& Bus::routes() {
         if (!routes.matcher->rules() && routes.everything.empty()) next->buses.erase(key);
     }
     stale_.clear();
+    next->made.clear();
+    for (const auto& [key, bus] : buses_) next->made.insert(key);
     routes_ = std::move(next);
     return routes_;
 }
@@ -451,7 +496,8 @@ std::optional<EventBus> Bus::bus(const BusKey& key) const {
 
 std::vector<EventBus> Bus::buses(const Place& place) const {
     std::vector<EventBus> found;
-    for (auto at = buses_.lower_bound({place, {}}); at != buses_.end() && at->first.place == place; ++at) found.push_back(at->second);
+    for (auto at = buses_.lower_bound({place, {}}); at != buses_.end() && at->first.place == place; ++at)
+        found.push_back(at->second);
     const BusKey key{place, std::string(default_bus)};
     if (!buses_.contains(key)) {
         EventBus made;
@@ -519,6 +565,15 @@ std::vector<const Replay*> Bus::open_replays() const {
 }
 
 const Connection* Bus::connection(const Place& place, std::string_view name) const { return find_in(connections_, place, name); }
+const Connection* Bus::connection_of(const Place& place, std::string_view arn_text) const {
+    const auto arn = parse_arn(arn_text);
+    if (!arn) return nullptr;
+    const std::string_view resource = arn->resource;
+    const size_t begin = resource.find('/') + 1;
+    const Connection* found = connection(place, resource.substr(begin, resource.find('/', begin) - begin));
+    return found && found->arn() == arn_text ? found : nullptr;
+}
+
 std::vector<const Connection*> Bus::connections(const Place& place) const { return of_place(connections_, place); }
 
 std::vector<const Connection*> Bus::connections() const {
@@ -527,7 +582,9 @@ std::vector<const Connection*> Bus::connections() const {
     return found;
 }
 
-const Destination* Bus::destination(const Place& place, std::string_view name) const { return find_in(destinations_, place, name); }
+const Destination* Bus::destination(const Place& place, std::string_view name) const {
+    return find_in(destinations_, place, name);
+}
 std::vector<const Destination*> Bus::destinations(const Place& place) const { return of_place(destinations_, place); }
 
 std::vector<RuleId> Bus::due(TimeMs now) const {
@@ -574,7 +631,8 @@ Result<void> Bus::restore(std::string_view piece) {
         return {};
     }
     Change change;
-    if (!decode(piece, change) || !std::holds_alternative<Put>(change)) return corrupt("a piece of the bus snapshot cannot be read");
+    if (!decode(piece, change) || !std::holds_alternative<Put>(change))
+        return corrupt("a piece of the bus snapshot cannot be read");
     apply(change, 0);
     return {};
 }

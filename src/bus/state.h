@@ -1,9 +1,11 @@
-// What the bus remembers: event buses, rules with their targets, archives, replays, connections and API destinations, of every account and
-// region; and for each bus the matcher that says which of its rules an event matches. Owned by one thread (the sequencer, or the thread that folds a
-// snapshot); nothing here locks. What other threads match with is a Routes snapshot, which is immutable.
+// What the bus remembers: event buses, rules with their targets, archives, replays, connections and API destinations, of every
+// account and region; and for each bus the matcher that says which of its rules an event matches. Owned by one thread (the
+// sequencer, or the thread that folds a snapshot); nothing here locks. What other threads match with is a Routes snapshot, which
+// is immutable.
 //
-// Every change is a Change: one resource, whole, as it is from now on, or gone. apply() replaces or erases it and is total: it never
-// refuses, decides or fails. Whether a change may be made is the business of src/bus/api.h, which reads this state and returns changes.
+// Every change is a Change: one resource, whole, as it is from now on, or gone. apply() replaces or erases it and is total: it
+// never refuses, decides or fails. Whether a change may be made is the business of src/bus/api.h, which reads this state and
+// returns changes.
 //
 // Secrets of connections are not here, and so not in the log: a connection names a secret by its id (src/bus/secrets.h).
 #pragma once
@@ -51,26 +53,31 @@ using Tags = std::map<std::string, std::string>;
 struct EventBus {
     BusKey key;
     std::string description, kms_key, dead_letter_arn;
-    std::string log_config;      // LogConfig as it was given, JSON; empty: none
-    std::string policy;          // PolicyDocument::text(); empty: none
+    std::string log_config;  // LogConfig as it was given, JSON; empty: none
+    std::string policy;      // PolicyDocument::text(); empty: none
     Tags tags;
     TimeMs created = no_time, modified = no_time;
     bool operator==(const EventBus&) const = default;
 };
 
+// RetryPolicy where a target has none; EventBridge's defaults.
+constexpr int retry_attempts = 185;
+constexpr int retry_age_s = 86'400;
+
 struct Target {
     std::string id, arn;
     TargetInput input;
     TargetParameters parameters;
-    std::optional<int> max_attempts, max_age_s;  // RetryPolicy; AWS's defaults are 185 and 86400
-    std::string others;                          // members that are only kept and shown again (KinesisParameters …): a JSON object; empty: none
+    std::optional<int> max_attempts, max_age_s;  // RetryPolicy
+    std::string others;  // members that are only kept and shown again (KinesisParameters …): a JSON object; empty: none
     bool operator==(const Target&) const = default;
 };
 
 enum class RuleState : uint8_t { enabled = 0, disabled = 1, enabled_with_cloudtrail = 2 };
 std::string_view to_string(RuleState state);  // as the API spells it
 
-// Identifies a rule or an archive in records and in the matcher: the position of the group that made it. A rule that is put again keeps it.
+// Identifies a rule or an archive in records and in the matcher: the position of the group that made it. A rule that is put again
+// keeps it.
 using RuleId = patterns::RuleId;
 
 struct Rule {
@@ -80,9 +87,10 @@ struct Rule {
     RuleState state = RuleState::enabled;
     std::vector<Target> targets;  // in the order in which they were put; at most 5 unless the limit was raised
     Tags tags;
+    Position changed = 0;  // the group that put its targets as they are; set when it is applied
     TimeMs created = no_time;
-    TimeMs anchor = no_time;      // a rate's slots are counted from here: when the schedule was put or the rule enabled
-    TimeMs fired = no_time;       // the newest slot that fired or was skipped; never fired twice
+    TimeMs anchor = no_time;  // a rate's slots are counted from here: when the schedule was put or the rule enabled
+    TimeMs fired = no_time;   // the newest slot that fired or was skipped; never fired twice
     bool operator==(const Rule&) const = default;
     bool enabled() const { return state != RuleState::disabled; }
     std::string arn() const { return rule_arn(bus.place.region, bus.place.account, bus.name, name); }
@@ -95,11 +103,11 @@ struct Archive {
     RuleId id = 0;
     BusKey bus;
     std::string name, description, pattern, kms_key;
-    int retention_days = 0;       // 0: for ever
+    int retention_days = 0;  // 0: for ever
     ArchiveState state = ArchiveState::enabled;
     Tags tags;
     TimeMs created = no_time;
-    Position from = 0;            // what came before is not in it
+    Position from = 0;  // what came before is not in it
     bool operator==(const Archive&) const = default;
     std::string arn() const { return archive_arn(bus.place.region, bus.place.account, name); }
 };
@@ -112,30 +120,38 @@ enum class ReplayState : uint8_t { starting = 0, running = 1, cancelling = 2, co
 std::string_view to_string(ReplayState state);
 
 struct Replay {
-    BusKey bus;                   // of the archive, and so of the destination
+    BusKey bus;  // of the archive, and so of the destination
     std::string name, description, archive;
     std::vector<std::string> rules;  // FilterArns; empty: all
     ReplayState state = ReplayState::starting;
     std::string reason;
     RuleId archive_id = 0;
-    TimeMs from = no_time, to = no_time;   // of the events' times: [from, to)
+    TimeMs from = no_time, to = no_time;  // of the events' times: [from, to)
     TimeMs started = no_time, ended = no_time, last_event = no_time;
-    Position next = 0, end = 0;   // how far the log was read; where it ends for this replay
+    Position next = 0, end = 0;  // how far the log was read; where it ends for this replay
     uint64_t replayed = 0;
     bool operator==(const Replay&) const = default;
     std::string arn() const { return replay_arn(bus.place.region, bus.place.account, name); }
     bool open() const { return state <= ReplayState::cancelling; }
 };
 
-enum class ConnectionState : uint8_t { authorized = 0, deauthorized = 1, authorizing = 2, deauthorizing = 3, creating = 4, updating = 5, deleting = 6 };
+enum class ConnectionState : uint8_t {
+    authorized = 0,
+    deauthorized = 1,
+    authorizing = 2,
+    deauthorizing = 3,
+    creating = 4,
+    updating = 5,
+    deleting = 6
+};
 std::string_view to_string(ConnectionState state);
 
 struct Connection {
     Place place;
-    std::string name, uuid, description, type;   // BASIC, OAUTH_CLIENT_CREDENTIALS, API_KEY
-    std::string shown;            // AuthParameters as DescribeConnection shows them: JSON without secrets
+    std::string name, uuid, description, type;  // BASIC, OAUTH_CLIENT_CREDENTIALS, API_KEY
+    std::string shown;                          // AuthParameters as DescribeConnection shows them: JSON without secrets
     std::string connectivity, kms_key;
-    uint64_t secret = 0;          // id of its AuthParameters with secrets, in the secrets file; 0: none
+    uint64_t secret = 0;  // id of its AuthParameters with secrets, in the secrets file; 0: none
     ConnectionState state = ConnectionState::authorized;
     std::string reason;
     TimeMs created = no_time, modified = no_time, authorized = no_time;
@@ -143,7 +159,7 @@ struct Connection {
     std::string arn() const { return connection_arn(place.region, place.account, name, uuid); }
 };
 
-struct Destination {              // an API destination
+struct Destination {  // an API destination
     Place place;
     std::string name, uuid, description, connection_arn, endpoint, method;
     int rate_per_second = 300;
@@ -161,24 +177,28 @@ enum class ResourceKind : uint8_t { event_bus = 0, rule = 1, archive = 2, replay
 struct Erase {
     ResourceKind kind = ResourceKind::rule;
     Place place;
-    std::string bus, name;        // `bus` for rules only
+    std::string bus, name;  // `bus` for rules only
 };
 using Change = std::variant<Put, Erase>;
 
 // The body of a `bus_changed` record. An id of 0 in a rule or archive that is put says "this group's position".
 std::string encode(const Change& change);
 bool decode(std::string_view body, Change& change);
+// For people: whether it is put or gone, and the ARN of what it is about ("put arn:aws:events:…:rule/nightly").
+std::string describe(const Change& change);
 
 // -- what other threads match with --
 
 // The rules of one bus, as they were at one version.
 struct BusRoutes {
     std::shared_ptr<const patterns::Matcher> matcher;
-    std::vector<RuleId> everything;     // archives without a pattern
+    std::vector<RuleId> everything;  // archives without a pattern
 };
 struct Routes {
     uint64_t version = 0;
     std::map<BusKey, BusRoutes> buses;  // those with rules or archives
+    std::set<BusKey> made;              // every bus that somebody made
+    bool exists(const BusKey& bus) const { return bus.name == default_bus || made.contains(bus); }
     // Replaces `out` by the rules and archives of that bus whose patterns the envelope matches.
     void match(const BusKey& bus, std::string_view envelope, patterns::MatchScratch& scratch, std::vector<RuleId>& out) const;
 };
@@ -195,25 +215,28 @@ public:
     // -- reading; pointers hold until the next apply --
     // The default bus exists everywhere, without having been made.
     std::optional<EventBus> bus(const BusKey& key) const;
-    std::vector<EventBus> buses(const Place& place) const;       // by name, the default bus among them
+    std::vector<EventBus> buses(const Place& place) const;  // by name, the default bus among them
     const Rule* rule(const BusKey& bus, std::string_view name) const;
     const Rule* rule(RuleId id) const;
-    std::vector<const Rule*> rules(const BusKey& bus) const;     // by name
-    std::vector<const Rule*> rules() const;                      // of all buses, by bus and name
+    std::vector<const Rule*> rules(const BusKey& bus) const;  // by name
+    std::vector<const Rule*> rules() const;                   // of all buses, by bus and name
     const Archive* archive(const Place& place, std::string_view name) const;
     const Archive* archive(RuleId id) const;
     ArchiveCounts counts(RuleId archive) const;
     std::vector<const Archive*> archives(const Place& place) const;
     const Replay* replay(const Place& place, std::string_view name) const;
     std::vector<const Replay*> replays(const Place& place) const;
-    std::vector<const Replay*> open_replays() const;             // of all places
+    std::vector<const Replay*> open_replays() const;  // of all places
     const Connection* connection(const Place& place, std::string_view name) const;
+    // By its ARN; nothing also where a connection of that name was made anew since.
+    const Connection* connection_of(const Place& place, std::string_view arn) const;
     std::vector<const Connection*> connections(const Place& place) const;
     std::vector<const Connection*> connections() const;
     const Destination* destination(const Place& place, std::string_view name) const;
     std::vector<const Destination*> destinations(const Place& place) const;
 
-    // Changes with every change of what matches. The snapshot of a version is made when it is first asked for, so that many changes in a row cost one.
+    // Changes with every change of what matches. The snapshot of a version is made when it is first asked for, so that many
+    // changes in a row cost one.
     uint64_t version() const { return version_; }
     const std::shared_ptr<const Routes>& routes();
 
@@ -246,10 +269,10 @@ private:
     std::map<std::pair<Place, std::string>, Replay> replays_;
     std::map<std::pair<Place, std::string>, Connection> connections_;
     std::map<std::pair<Place, std::string>, Destination> destinations_;
-    std::set<std::pair<TimeMs, RuleId>> slots_;   // the next slot of each enabled scheduled rule
+    std::set<std::pair<TimeMs, RuleId>> slots_;  // the next slot of each enabled scheduled rule
     std::map<RuleId, TimeMs> next_of_;
     uint64_t version_ = 0;
-    std::map<BusKey, std::set<RuleId>> stale_;    // what changed since routes_ was made
+    std::map<BusKey, std::set<RuleId>> stale_;  // what changed since routes_ was made
     std::shared_ptr<const Routes> routes_;
 };
 

@@ -306,6 +306,21 @@ Result<std::vector<AwsCall>> aws_calls(const Arn& target, const TargetParameters
     return calls;
 }
 
+AwsCall dead_letter_call(const Arn& queue, std::string_view payload,
+                         const std::vector<std::pair<std::string, std::string>>& attributes, std::string_view endpoint) {
+    AwsCall call = json_call(queue, {}, endpoint, "1.0", "AmazonSQS.SendMessage");
+    JsonWriter w(call.request.body);
+    w.begin_object().key("QueueUrl").text(fmt::format("{}/{}/{}", base_url(queue, endpoint), queue.account, name_in(queue)));
+    w.key("MessageBody").text(payload);
+    w.key("MessageAttributes").begin_object();
+    for (const auto& [name, value] : attributes) {
+        if (value.empty()) continue;  // SQS takes no empty attribute
+        w.key(name).begin_object().key("DataType").text("String").key("StringValue").text(value).end_object();
+    }
+    w.end_object().end_object();
+    return call;
+}
+
 AwsFault fault_in(const http::ClientResponse& response) {
     AwsFault fault;
     const std::string_view body = response.body;

@@ -67,6 +67,10 @@ struct AwsCall {
 Result<std::vector<AwsCall>> aws_calls(const Arn& target, const TargetParameters& parameters, std::string_view payload,
                                        const DeliveryContext& context, std::string_view endpoint = {});
 
+// What a dead-letter queue is sent: the message, and what happened to it as message attributes, all of them strings.
+AwsCall dead_letter_call(const Arn& queue, std::string_view payload,
+                         const std::vector<std::pair<std::string, std::string>>& attributes, std::string_view endpoint = {});
+
 // What an answer means for the delivery.
 struct TargetAnswer {
     enum class Verdict { delivered, again, never };

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/table.h"
+#include "bus/state.h"
 #include "event/record.h"
 #include "log/inspect.h"
 #include "world/disk.h"
@@ -166,6 +167,22 @@ private:
                 line(out, "settings", fmt::format("version {:016x}: {}", r.version, r.text));
                 return true;
             }
+            case RecordType::bus_changed: {
+                BusChangeRecord r;
+                bus::Change change;
+                if (!decode(raw.body, r) || !bus::decode(r.change, change)) return false;
+                line(out, "bus", bus::describe(change));
+                return true;
+            }
+            case RecordType::routed: {
+                RoutedRecord r;
+                if (!decode(raw.body, r)) return false;
+                std::string rules;
+                for (uint64_t id : r.rules) rules += fmt::format(" {}", id);
+                line(out, "routed", fmt::format("{} rules{}{}", bus::event_bus_arn(r.region, r.account, r.bus), rules.empty() ? " none" : rules,
+                                                r.replay.empty() ? "" : fmt::format(", replay {} of the event at {}", r.replay, r.event)));
+                return true;
+            }
         }
         return false;  // a newer Waybill's
     }
@@ -245,6 +262,24 @@ private:
                 if (!decode(raw.body, r)) return false;
                 begin("settings");
                 json.key("policyVersion").text(fmt::format("{:016x}", r.version)).key("text").text(r.text).end_object();
+                return true;
+            }
+            case RecordType::bus_changed: {
+                BusChangeRecord r;
+                bus::Change change;
+                if (!decode(raw.body, r) || !bus::decode(r.change, change)) return false;
+                begin("bus_changed");
+                json.key("change").text(bus::describe(change)).end_object();
+                return true;
+            }
+            case RecordType::routed: {
+                RoutedRecord r;
+                if (!decode(raw.body, r)) return false;
+                begin("routed");
+                json.key("eventBusArn").text(bus::event_bus_arn(r.region, r.account, r.bus)).key("event").number(static_cast<int64_t>(r.event));
+                json.key("replayName").text_or_null(r.replay).key("rules").begin_array();
+                for (uint64_t id : r.rules) json.text(std::to_string(id));
+                json.end_array().end_object();
                 return true;
             }
         }

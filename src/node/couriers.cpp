@@ -5,9 +5,9 @@
 #include <spdlog/spdlog.h>
 
 #include <charconv>
-#include <cstdlib>
 
 #include "config/glob.h"
+#include "node/aws_credentials.h"
 #include "node/texts.h"
 #include "notify/mail.h"
 #include "notify/webhook.h"
@@ -32,11 +32,6 @@ int64_t retry_after_ms(std::string_view value) {
     auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), seconds);
     if (ec != std::errc{} || end != value.data() + value.size() || seconds < 0) return 0;
     return std::min<int64_t>(seconds, 3600) * 1000;
-}
-
-std::string environment(const char* name) {
-    const char* value = std::getenv(name);
-    return value ? value : "";
 }
 
 // What AWS says in an error: {"__type":"…#Code","message":"…"}.
@@ -67,7 +62,10 @@ Result<std::unique_ptr<Couriers>> Couriers::make(Parts parts, Ended ended) {
 }
 
 Couriers::Couriers(Parts parts, Ended ended, http::AddressRules rules)
-    : parts_(std::move(parts)), ended_(std::move(ended)), client_(http::Client::Options{.addresses = std::move(rules)}) {}
+    : parts_(std::move(parts)),
+      ended_(std::move(ended)),
+      client_(http::Client::Options{.addresses = std::move(rules)}),
+      rule_targets_({parts_.config, parts_.clock, parts_.log, parts_.secrets, client_, keys_}, ended_) {}
 
 const CodePipelineEndpoint* Couriers::endpoint_of(const Config& config, const PipelineKey& pipeline) {
     for (const auto& e : config.codepipeline)
@@ -100,6 +98,7 @@ void Couriers::log_failure(Failure failure) {
 void Couriers::carry(Job job) {
     const Delivery& d = job.delivery;
     if (d.kind == DeliveryKind::retry) return retry_stage(job);
+    if (d.kind == DeliveryKind::target) return rule_targets_.carry(job);
     const TargetConfig* target = nullptr;
     for (const auto& t : parts_.config.targets)
         if (t.name == d.target) target = &t;
@@ -202,12 +201,7 @@ void Couriers::retry_stage(const Job& job) {
     const Delivery& d = job.delivery;
     const CodePipelineEndpoint* endpoint = endpoint_of(parts_.config, d.pipeline);
     if (!endpoint) return ended_(d.id, refused("no CodePipeline endpoint is configured for the account and region any more"));
-    wire::Credentials credentials;
-    if (!endpoint->access_key_id.empty()) {
-        credentials = {endpoint->access_key_id, endpoint->secret_access_key, endpoint->session_token.reveal()};
-    } else {
-        credentials = {environment("AWS_ACCESS_KEY_ID"), Secret(environment("AWS_SECRET_ACCESS_KEY")), environment("AWS_SESSION_TOKEN")};
-    }
+    const wire::Credentials credentials = credentials_of(endpoint->access_key_id, endpoint->secret_access_key, endpoint->session_token);
     if (credentials.access_key_id.empty())
         return ended_(d.id, refused("no credentials for the CodePipeline endpoint: set codepipeline[].access_key_id, or AWS_ACCESS_KEY_ID in the environment"));
     http::ClientRequest request;

@@ -12,6 +12,7 @@
 #include "http/client.h"
 #include "log/log.h"
 #include "node/node.h"
+#include "node/rule_targets.h"
 #include "node/worker.h"
 #include "wire/sigv4.h"
 #include "world/clock.h"
@@ -28,6 +29,7 @@ public:
         const log::Log& log;
         const history::History& history;
         const RecentTexts& recent_texts;
+        bus::Secrets& secrets;
         std::string mail_directory;
         std::string version;
     };
@@ -57,6 +59,7 @@ private:
     const Ended ended_;
     wire::SigningKeys keys_;
     http::Client client_;
+    RuleTargets rule_targets_;
     Worker worker_{"couriers"};  // last: it ends first
 };
 

@@ -25,6 +25,8 @@
 #include <variant>
 #include <vector>
 
+#include "bus/api.h"
+#include "bus/decide.h"
 #include "config/config.h"
 #include "delivery/decide.h"
 #include "event/envelope.h"
@@ -58,6 +60,13 @@ struct Job {
     Delivery delivery;
     std::optional<ExecutionView> execution;  // without texts; nothing where it has been retired: ask the history
     std::optional<Incident> incident;        // the execution's, for notices of failures and recoveries
+    // Of a delivery of kind `target`. Without `rule` the rule was changed or deleted since: the log has it as it was
+    // (FromRule::definition).
+    std::optional<bus::Rule> rule;
+    std::optional<bus::Destination>
+        destination;  // what the target's ARN names, where that is an API destination, and its connection
+    std::optional<bus::Connection> connection;
+    std::optional<Delivery> dead;  // topic dead_letter: the delivery that was given up, while it is
 };
 
 class Performer {
@@ -81,8 +90,16 @@ public:
     virtual void recall(PipelineKey pipeline, std::string execution_id) = 0;
 };
 
+// To which bus an event came, and which of its rules and archives it matched by the routes that `Ingest::routes` holds.
+struct Arrived {
+    bus::BusKey bus;
+    std::vector<bus::RuleId> matched;
+};
+
 struct Ingest {
     std::vector<IncomingEvent> events;
+    std::vector<Arrived> arrived;               // of the first events; the rest came to the home bus and matched nothing
+    std::shared_ptr<const bus::Routes> routes;  // by which they were matched; nothing: they were not yet
     std::move_only_function<void(Result<IngestAnswer>)> answer;
     // how far a command that had to wait for a recall has come
     size_t next = 0;
@@ -96,6 +113,26 @@ struct Redrive {
     std::vector<DeliveryId> ids;  // empty: every dead delivery
     bool all = false;
     std::move_only_function<void(Result<uint64_t>)> answer;
+};
+// An operation of the bus's API. What it changes is durable before the answer.
+struct BusCommand {
+    bus::Decide decide;
+    std::move_only_function<void(bus::ApiAnswer)> answer;
+};
+// Some events of an archive that a replay sends again, and how far it has come then. What was said to the replay meanwhile
+// (cancelled) wins.
+struct ReplayTaken {
+    std::optional<bus::Replay> replay;  // as it is now; nothing: it is gone
+    size_t open_deliveries = 0;
+};
+struct ReplayStep {
+    struct Event {
+        Position position = 0;
+        std::string envelope, id;
+    };
+    bus::Replay replay;
+    std::vector<Event> events;
+    std::move_only_function<void(ReplayTaken)> answer;
 };
 struct Read {
     std::move_only_function<void(const View&)> read;
@@ -114,7 +151,8 @@ struct CollectChanges {
     size_t limit = 512;
     std::move_only_function<void(history::Batch batch, size_t left)> take;
 };
-using Command = std::variant<Ingest, AttemptEnded, Redrive, Read, Recalled, HistoryWritten, CollectChanges>;
+using Command =
+    std::variant<Ingest, AttemptEnded, Redrive, BusCommand, ReplayStep, Read, Recalled, HistoryWritten, CollectChanges>;
 
 // For /metrics and health: read from any thread.
 struct Gauges {
@@ -135,6 +173,10 @@ public:
         std::function<void(Position released)> on_release;  // inside release; must return at once
         std::function<void()> on_changes;                   // there is something for the history
         std::function<void(Failure)> on_failure = {};       // inside release; must return at once; may be empty
+        // The bus was changed by a request; inside release, must return at once.
+        std::function<void()> on_bus_changed = {};
+        // Keeps the parameters of a connection, durably; on the sequencer's thread, which waits: connections are seldom put.
+        std::function<Result<void>(uint64_t id, const std::string& json)> keep_secret = {};
     };
 
     // `state` is what recovery folded, up to the log's tail.
@@ -154,6 +196,9 @@ public:
     void drain(int64_t at_most_ms);
 
     const Gauges& gauges() const { return gauges_; }
+    // What rules match, as it was last released. Any thread.
+    std::shared_ptr<const bus::Routes> routes() const { return routes_.load(); }
+    const bus::BusKey& home_bus() const { return home_bus_; }
 
 private:
     using Released = std::move_only_function<void()>;
@@ -165,12 +210,19 @@ private:
     void execute(Ingest& command);
     void execute(AttemptEnded& command);
     void execute(Redrive& command);
+    void execute(BusCommand& command);
+    void execute(ReplayStep& command);
     void execute(Read& command);
     void execute(Recalled& command);
     void execute(HistoryWritten& command);
     void execute(CollectChanges& command);
 
     bool take_event(IncomingEvent& event, Ingest& command);
+    bus::Routing route(const IncomingEvent& event, const Ingest& command, size_t index);
+    void plan(Group& group, std::vector<Delivery>& deliveries, size_t& planned);
+    void plan_rest(std::vector<Delivery>& deliveries, size_t planned, Position event);
+    void fire_due();
+    void add_rule(Job& job) const;
     void decide_effects(Group& group, const PipelineEvent& event, const ExecutionFacts& facts);
     void start_due();
     bool cancel_passed_retry(const Delivery& delivery);
@@ -183,6 +235,8 @@ private:
     Parts parts_;
     const Config& config_;
     std::unique_ptr<State> state_;
+    const bus::BusKey home_bus_;
+    std::atomic<std::shared_ptr<const bus::Routes>> routes_;
     std::map<std::string, int> concurrency_;  // by target
     Position history_position_;
     bool begun_ = false;
@@ -198,6 +252,8 @@ private:
 
     // the batch
     TimeMs now_ = 0;
+    patterns::MatchScratch match_scratch_;
+    EnvelopeReader reader_;           // of events that are made here
     std::string payload_;             // of the group under construction
     TransitionRecord transition_;     // of the event that is being taken
     std::vector<Released> released_;  // what leaves after the sync

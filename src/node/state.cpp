@@ -7,15 +7,18 @@ namespace waybill::node {
 Hash128 execution_hash(const PipelineKey& pipeline, std::string_view execution_id) {
     std::string text;
     ByteWriter out(text);
-    for (std::string_view part : {std::string_view(pipeline.account), std::string_view(pipeline.region), std::string_view(pipeline.pipeline), execution_id})
+    for (std::string_view part : {std::string_view(pipeline.account), std::string_view(pipeline.region),
+                                  std::string_view(pipeline.pipeline), execution_id})
         out.text(part);
     return hash128(text);
 }
 
 void State::apply(const EventRecord& r, TimeMs time) {
     ++counters.events;
-    if (r.duplicate) ++counters.known_ids;
-    else tracking.known_ids.add(r.identity, time);
+    if (r.duplicate)
+        ++counters.known_ids;
+    else
+        tracking.known_ids.add(r.identity, time);
 }
 
 tracking::Execution* State::apply(const TransitionRecord& r, Position position, TimeMs time) {
@@ -45,8 +48,9 @@ void State::apply(const DeliveryChange& r, Position position, TimeMs time) {
     ASSERT(d);
     const PipelineKey pipeline = d->pipeline;
     const std::string execution_id = d->execution_id;
+    const bool of_rule = d->kind == DeliveryKind::target;
     deliveries.apply(r, position, time);
-    tracking.concern(pipeline, execution_id, position, time);
+    if (!of_rule) tracking.concern(pipeline, execution_id, position, time);
     switch (r.kind) {
         case DeliveryChangeKind::delivered: ++counters.delivered; break;
         case DeliveryChangeKind::dead: ++counters.dead; break;
@@ -73,10 +77,25 @@ Result<void> State::apply(const RecalledRecord& r, TimeMs time) {
     return {};
 }
 
+bool State::apply(const BusChangeRecord& r, Position position) {
+    bus::Change change;
+    if (!bus::decode(r.change, change)) return false;
+    bus.apply(change, position);
+    return true;
+}
+
+void State::apply(const RoutedRecord& r, uint64_t bytes) {
+    ++counters.routed;
+    counters.matched += r.rules.size();
+    if (!r.replay.empty()) return;
+    for (bus::RuleId id : r.rules) bus.archived(id, bytes);
+}
+
 Result<void> State::apply_group(std::string_view payload, Position position, TimeMs time, const BeforeRetired& before_retired) {
     last_time = time;
     GroupReader group(payload);
-    std::optional<EventRecord> event;  // applied last: nothing else of the group looks at what it changes, and its place is fetched meanwhile
+    std::optional<EventRecord>
+        event;  // applied last: nothing else of the group looks at what it changes, and its place is fetched meanwhile
     bool good = true;
     while (auto record = group.next()) {
         switch (record->type) {
@@ -124,12 +143,24 @@ Result<void> State::apply_group(std::string_view payload, Position position, Tim
                 if ((good = decode(record->body, r))) apply(r);
                 break;
             }
+            case RecordType::bus_changed: {
+                BusChangeRecord r;
+                good = decode(record->body, r) && apply(r, position);
+                break;
+            }
+            case RecordType::routed: {
+                RoutedRecord r;
+                if ((good = decode(record->body, r))) apply(r, event ? event->envelope.size() : 0);
+                break;
+            }
         }
         if (!good) break;
     }
     if (event && good) apply(*event, time);
     if (!good || group.failed())
-        return corrupt(fmt::format("the group at position {} holds a record that cannot be read: inspect it with `waybill log dump --at {}`", position, position));
+        return corrupt(
+            fmt::format("the group at position {} holds a record that cannot be read: inspect it with `waybill log dump --at {}`",
+                        position, position));
     return {};
 }
 
@@ -140,13 +171,14 @@ history::Batch take_changes(State& state, size_t limit, Position position) {
     for (const auto* e : state.tracking.take_dirty(limit))
         batch.executions.push_back({state.tracking.view(*e), state.policy.encode_memory(e->pipeline->key, e->id.str())});
     batch.deliveries = state.deliveries.take_dirty();
-    for (const auto& key : state.dirty_incidents) batch.incidents.push_back({key, state.policy.window_start(key), state.policy.incidents(key)});
+    for (const auto& key : state.dirty_incidents)
+        batch.incidents.push_back({key, state.policy.window_start(key), state.policy.incidents(key)});
     state.dirty_incidents.clear();
     return batch;
 }
 
 namespace {
-enum class Owner : uint8_t { self = 1, tracking = 2, policy = 3, deliveries = 4, retired = 5 };
+enum class Owner : uint8_t { self = 1, tracking = 2, policy = 3, deliveries = 4, retired = 5, bus = 6 };
 }
 
 void State::encode(const std::function<void(std::string_view)>& sink) const {
@@ -163,13 +195,15 @@ void State::encode(const std::function<void(std::string_view)>& sink) const {
     out.u64(settings);
     out.svarint(last_time);
     const Counters& c = counters;
-    for (uint64_t v : {c.events, c.known_ids, c.accepted, c.late, c.repeated, c.untracked, c.planned, c.delivered, c.dead, c.cancelled, c.attempts, c.retired, c.recalled})
+    for (uint64_t v : {c.events, c.known_ids, c.accepted, c.late, c.repeated, c.untracked, c.planned, c.delivered, c.dead,
+                       c.cancelled, c.attempts, c.retired, c.recalled, c.routed, c.matched})
         out.varint(v);
     owned_by(Owner::self)(own);
     tracking.encode(owned_by(Owner::tracking));
     policy.encode(owned_by(Owner::policy));
     deliveries.encode(owned_by(Owner::deliveries));
     retired.encode(owned_by(Owner::retired));
+    bus.encode(owned_by(Owner::bus));
 }
 
 Result<void> State::restore(std::string_view piece) {
@@ -182,15 +216,18 @@ Result<void> State::restore(std::string_view piece) {
             settings = in.u64();
             last_time = in.svarint();
             Counters& c = counters;
-            for (uint64_t* v : {&c.events, &c.known_ids, &c.accepted, &c.late, &c.repeated, &c.untracked, &c.planned, &c.delivered, &c.dead, &c.cancelled, &c.attempts,
-                                &c.retired, &c.recalled})
+            for (uint64_t* v : {&c.events, &c.known_ids, &c.accepted, &c.late, &c.repeated, &c.untracked, &c.planned,
+                                &c.delivered, &c.dead, &c.cancelled, &c.attempts, &c.retired, &c.recalled})
                 *v = in.varint();
+            if (in.left())  // a snapshot from before there was a bus ends here
+                for (uint64_t* v : {&c.routed, &c.matched}) *v = in.varint();
             if (!in.complete()) break;
             return {};
         }
         case Owner::tracking: return tracking.restore(body);
         case Owner::policy: return policy.restore(body);
         case Owner::deliveries: return deliveries.restore(body);
+        case Owner::bus: return bus.restore(body);
         case Owner::retired: {
             ByteReader in(body);
             if (!retired.restore(in)) break;

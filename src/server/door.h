@@ -11,6 +11,9 @@
 
 namespace waybill::server {
 
+// Adds an event that came to `bus` to the command, with what the bus's rules, as they were released last, say of it.
+void arrive(const Context& context, node::Ingest& ingest, const bus::BusKey& bus, IncomingEvent event);
+
 http::Task<void> post_events(const Context& context, http::Exchange& exchange);
 http::Task<http::Response> put_events(const Context& context, http::Exchange& exchange, const wire::AwsRequest& request, std::string_view body, std::string_view request_id);
 

@@ -33,7 +33,11 @@ bool is_any_of(std::string_view type, std::initializer_list<std::string_view> na
 class Intake {
 public:
     Intake(const Context& context, http::Exchange& exchange, Shape shape, bool document)
-        : context_(context), exchange_(exchange), shape_(shape), document_(document), defaults_{context.config.account, context.config.region, context.clock.now()} {
+        : context_(context),
+          exchange_(exchange),
+          shape_(shape),
+          document_(document),
+          defaults_{context.config.account, context.config.region, context.clock.now()} {
         position = context.node.gauges().released.load();
     }
 
@@ -51,13 +55,14 @@ public:
         auto event = reader.read(envelope);
         if (auto* error = std::get_if<FieldError>(&event)) return refuse(value, std::move(*error));
         slice_bytes_ += std::get<IncomingEvent>(event).envelope.size();
-        slice_.push_back(std::move(std::get<IncomingEvent>(event)));
+        arrive(context_, slice_, context_.node.home_bus(), std::move(std::get<IncomingEvent>(event)));
         return true;
     }
 
     bool refuse(const SplitValue& value, FieldError error) {
         ++refused;
-        if (refusals.size() < limits::refusals_named) refusals.push_back({value.index, value.line, value.byte, error.field, error.reason});
+        if (refusals.size() < limits::refusals_named)
+            refusals.push_back({value.index, value.line, value.byte, error.field, error.reason});
         if (document_ && error.syntax) {
             syntax_error = fmt::format("byte {}: {}", value.byte, error.reason);
             syntax_byte = value.byte;
@@ -66,23 +71,24 @@ public:
         return true;
     }
 
-    bool slice_full() const { return slice_.size() >= slice_events || slice_bytes_ >= limits::events_body_slice; }
+    bool slice_full() const { return slice_.events.size() >= slice_events || slice_bytes_ >= limits::events_body_slice; }
 
     // Submits what was read so far, once the slice before it is done.
     http::Task<Result<void>> submit() {
         auto settled = co_await settle();
         if (!settled.ok()) co_return settled;
-        if (slice_.empty()) {
+        if (slice_.events.empty()) {
             read_to = seen_to;
             co_return settled;
         }
         co_await let_history_follow(context_, exchange_);
         pending_.emplace(exchange_);
         pending_to_ = seen_to;
-        node::Ingest ingest;
-        ingest.events = std::move(slice_);
-        ingest.answer = [sender = pending_->sender()](Result<node::IngestAnswer> answer) mutable { sender.complete(std::move(answer)); };
-        slice_.clear();
+        node::Ingest ingest = std::move(slice_);
+        ingest.answer = [sender = pending_->sender()](Result<node::IngestAnswer> answer) mutable {
+            sender.complete(std::move(answer));
+        };
+        slice_ = {};
         slice_bytes_ = 0;
         if (!context_.node.submit(std::move(ingest))) {
             pending_.reset();
@@ -117,13 +123,14 @@ private:
     const Shape shape_;
     const bool document_;
     const CloudDefaults defaults_;
-    std::vector<IncomingEvent> slice_;
+    node::Ingest slice_;
     size_t slice_bytes_ = 0;
     uint64_t pending_to_ = 0;
     std::optional<http::Completion<node::IngestAnswer>> pending_;
 };
 
-http::Response answer(const Intake& intake, int status, std::string_view kind, std::string_view message, std::optional<uint64_t> byte) {
+http::Response answer(const Intake& intake, int status, std::string_view kind, std::string_view message,
+                      std::optional<uint64_t> byte) {
     std::string body;
     JsonWriter w(body);
     w.begin_object();
@@ -139,11 +146,18 @@ http::Response answer(const Intake& intake, int status, std::string_view kind, s
     for (const auto& r : intake.refusals) {
         w.begin_object().key("index").number(static_cast<int64_t>(r.index));
         w.key("line");
-        if (r.line) w.number(static_cast<int64_t>(r.line));
-        else w.null();
+        if (r.line)
+            w.number(static_cast<int64_t>(r.line));
+        else
+            w.null();
         w.key("byte").number(static_cast<int64_t>(r.byte)).key("field").text(r.field).key("reason").text(r.reason).end_object();
     }
-    w.end_array().key("readTo").number(static_cast<int64_t>(intake.read_to)).key("position").number(static_cast<int64_t>(intake.position)).end_object();
+    w.end_array()
+        .key("readTo")
+        .number(static_cast<int64_t>(intake.read_to))
+        .key("position")
+        .number(static_cast<int64_t>(intake.position))
+        .end_object();
     http::Response response = http::json_response(status, std::move(body));
     if (status == 503) response.headers.emplace_back("Retry-After", "1");
     return at_position(std::move(response), intake.position);
@@ -153,7 +167,8 @@ http::Response final_answer(const Intake& intake) {
     if (!intake.syntax_error.empty()) return answer(intake, 400, "invalid", intake.syntax_error, intake.syntax_byte);
     if (intake.refused && intake.accepted + intake.duplicates == 0) {
         const auto& first = intake.refusals.front();
-        return answer(intake, 400, "invalid", first.field.empty() ? first.reason : fmt::format("{} {}", first.field, first.reason), first.byte);
+        return answer(intake, 400, "invalid",
+                      first.field.empty() ? first.reason : fmt::format("{} {}", first.field, first.reason), first.byte);
     }
     return answer(intake, 200, {}, {}, {});
 }
@@ -176,11 +191,13 @@ http::Task<void> post_events(const Context& context, http::Exchange& exchange) {
     } else if (is_any_of(type, {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})) {
         framing = Framing::ndjson;
     } else if (!type.empty() && !is_any_of(type, {"application/json", "text/json"})) {
-        co_await respond(exchange, http::error_response(
-            415, "invalid",
-            fmt::format("Content-Type {} is not taken: send application/json (an event or an array of events), application/x-ndjson (one a line), application/cloudevents+json, "
-                        "application/cloudevents-batch+json, or CloudEvents in binary mode (ce- headers)",
-                        type)));
+        co_await respond(
+            exchange,
+            http::error_response(415, "invalid",
+                                 fmt::format("Content-Type {} is not taken: send application/json (an event or an array of "
+                                             "events), application/x-ndjson (one a line), application/cloudevents+json, "
+                                             "application/cloudevents-batch+json, or CloudEvents in binary mode (ce- headers)",
+                                             type)));
         co_return;
     }
 
@@ -194,7 +211,8 @@ http::Task<void> post_events(const Context& context, http::Exchange& exchange) {
         std::vector<std::pair<std::string, std::string>> attributes;
         for (const auto& [name, value] : head.headers())
             if (name.size() > 3 && http::same_name(name.substr(0, 3), "ce-")) attributes.emplace_back(name.substr(3), value);
-        auto envelope = from_binary(attributes, type, *body, {context.config.account, context.config.region, context.clock.now()});
+        auto envelope =
+            from_binary(attributes, type, *body, {context.config.account, context.config.region, context.clock.now()});
         const SplitValue value{*body};
         intake.seen_to = exchange.body_bytes_read();
         if (auto* error = std::get_if<FieldError>(&envelope)) {
@@ -208,7 +226,8 @@ http::Task<void> post_events(const Context& context, http::Exchange& exchange) {
         const std::string_view length = head.header_or("Content-Length");
         uint64_t bytes = 0;
         if (std::from_chars(length.data(), length.data() + length.size(), bytes); bytes > http::Limits{}.body_bytes) {
-            const Error error = invalid(fmt::format("the request body has {} bytes; at most {} are taken: send it in parts", bytes, http::Limits{}.body_bytes));
+            const Error error = invalid(fmt::format("the request body has {} bytes; at most {} are taken: send it in parts",
+                                                    bytes, http::Limits{}.body_bytes));
             co_await respond(exchange, failure(intake, error, {}, 413));
             co_return;
         }
@@ -235,7 +254,8 @@ http::Task<void> post_events(const Context& context, http::Exchange& exchange) {
             }
             if (!cut.ok()) {
                 auto settled = co_await intake.settle();
-                co_await respond(exchange, settled.ok() ? failure(intake, cut.error(), splitter.error_byte()) : failure(intake, settled.error()));
+                co_await respond(exchange, settled.ok() ? failure(intake, cut.error(), splitter.error_byte())
+                                                        : failure(intake, settled.error()));
                 co_return;
             }
             if (piece->empty() || broken) break;

@@ -30,19 +30,22 @@ std::string shown(const Entry& e) {
     auto text = [](const std::optional<std::string>& t) { return t ? *t : "null"; };
     std::string resources;
     for (const auto& r : e.resources) resources += (resources.empty() ? "" : ", ") + r;
-    return fmt::format("PutEventsRequestEntry(time={}, source={}, resources={}, detailType={}, detail={}, eventBusName={}, traceHeader=null)",
-                       e.time == no_time ? "null" : format_time(e.time), text(e.source), e.resources.empty() ? "null" : "[" + resources + "]", text(e.detail_type), text(e.detail),
-                       text(e.bus));
+    return fmt::format(
+        "PutEventsRequestEntry(time={}, source={}, resources={}, detailType={}, detail={}, eventBusName={}, traceHeader=null)",
+        e.time == no_time ? "null" : format_time(e.time), text(e.source), e.resources.empty() ? "null" : "[" + resources + "]",
+        text(e.detail_type), text(e.detail), text(e.bus));
 }
 
 // A request that is not of the operation's shape is refused whole.
 std::variant<std::vector<Entry>, wire::AwsError> read_entries(std::string_view body) {
     thread_local dom::parser parser;
     dom::element root;
-    if (parser.parse(body.data(), body.size(), true).get(root) != simdjson::SUCCESS || !root.is_object()) return serialization("The request body is not a JSON object.");
+    if (parser.parse(body.data(), body.size(), true).get(root) != simdjson::SUCCESS || !root.is_object())
+        return serialization("The request body is not a JSON object.");
     dom::element list;
     if (root.at_key("Entries").get(list) != simdjson::SUCCESS || list.is_null())
-        return validation("1 validation error detected: Value null at 'entries' failed to satisfy constraint: Member must not be null");
+        return validation(
+            "1 validation error detected: Value null at 'entries' failed to satisfy constraint: Member must not be null");
     dom::array array;
     if (list.get(array) != simdjson::SUCCESS) return serialization("Entries must be a list.");
     std::vector<Entry> entries;
@@ -59,10 +62,14 @@ std::variant<std::vector<Entry>, wire::AwsError> read_entries(std::string_view b
                 return is_text;
             };
             bool good = true;
-            if (field.key == "Source") good = text(e.source);
-            else if (field.key == "DetailType") good = text(e.detail_type);
-            else if (field.key == "Detail") good = text(e.detail);
-            else if (field.key == "EventBusName") good = text(e.bus);
+            if (field.key == "Source")
+                good = text(e.source);
+            else if (field.key == "DetailType")
+                good = text(e.detail_type);
+            else if (field.key == "Detail")
+                good = text(e.detail);
+            else if (field.key == "EventBusName")
+                good = text(e.bus);
             else if (field.key == "Time") {
                 double seconds;
                 if (is_text) {
@@ -85,12 +92,17 @@ std::variant<std::vector<Entry>, wire::AwsError> read_entries(std::string_view b
         }
     }
     if (entries.empty())
-        return validation("1 validation error detected: Value '[]' at 'entries' failed to satisfy constraint: Member must have length greater than or equal to 1");
+        return validation(
+            "1 validation error detected: Value '[]' at 'entries' failed to satisfy constraint: Member must have length greater "
+            "than or equal to 1");
     if (entries.size() > limits::put_events_entries) {
         std::string all;
         for (const auto& e : entries) all += (all.empty() ? "" : ", ") + shown(e);
         if (all.size() > 4096) all = all.substr(0, 4096) + "…";
-        return validation(fmt::format("1 validation error detected: Value '[{}]' at 'entries' failed to satisfy constraint: Member must have length less than or equal to 10", all));
+        return validation(
+            fmt::format("1 validation error detected: Value '[{}]' at 'entries' failed to satisfy constraint: Member must have "
+                        "length less than or equal to 10",
+                        all));
     }
     // AWS's formula: 14 bytes for a time, and the UTF-8 bytes of every text.
     size_t size = 0;
@@ -119,18 +131,40 @@ bool is_json_object(const std::string& text) {
     return parser.parse(text).get(root) == simdjson::SUCCESS && root.is_object();
 }
 
-bool is_default_bus(const std::optional<std::string>& bus) {
-    return !bus || *bus == "default" || (bus->starts_with("arn:") && bus->ends_with(":event-bus/default"));
+// The bus that an entry names, by name or ARN; nothing: an ARN of something else.
+std::optional<bus::BusKey> bus_of(const Entry& e, const bus::Place& place) {
+    if (!e.bus || e.bus->empty()) return bus::BusKey{place, std::string(bus::default_bus)};
+    if (!e.bus->starts_with("arn:")) return bus::BusKey{place, *e.bus};
+    const auto arn = bus::parse_arn(*e.bus);
+    if (!arn || bus::kind_of(*arn) != bus::TargetKind::event_bus) return {};
+    return bus::BusKey{{arn->account, arn->region}, std::string(bus::name_in(*arn))};
 }
 
 }  // namespace
 
-http::Task<http::Response> put_events(const Context& context, http::Exchange& exchange, const wire::AwsRequest& request, std::string_view body, std::string_view request_id) {
+void arrive(const Context& context, node::Ingest& ingest, const bus::BusKey& bus, IncomingEvent event) {
+    if (!ingest.routes) ingest.routes = context.node.routes();
+    const bool home = bus == context.node.home_bus();
+    if (!home || ingest.routes->buses.contains(bus)) {
+        thread_local patterns::MatchScratch scratch;
+        ingest.arrived.resize(ingest.events.size(), {context.node.home_bus(), {}});
+        node::Arrived& arrived = ingest.arrived.emplace_back();
+        arrived.bus = bus;
+        ingest.routes->match(bus, event.envelope, scratch, arrived.matched);
+    }
+    ingest.events.push_back(std::move(event));
+}
+
+http::Task<http::Response> put_events(const Context& context, http::Exchange& exchange, const wire::AwsRequest& request,
+                                      std::string_view body, std::string_view request_id) {
     auto read = read_entries(body);
     if (auto* error = std::get_if<wire::AwsError>(&read)) co_return wire::error_answer(request, *error, request_id);
     auto& entries = std::get<std::vector<Entry>>(read);
 
     node::Ingest ingest;
+    ingest.routes = context.node.routes();
+    const bus::Place place{request.account.empty() ? context.config.account : request.account,
+                           request.region.empty() ? context.config.region : request.region};
     std::vector<EntryResult> results;
     for (const auto& e : entries) {
         EntryResult& r = results.emplace_back();
@@ -149,7 +183,8 @@ http::Task<http::Response> put_events(const Context& context, http::Exchange& ex
             continue;
         }
         if (e.detail_type->size() > limits::detail_type_bytes) {
-            refuse("InvalidArgument", "Parameter DetailType is not valid. Reason: DetailType must have length less than or equal to 128.");
+            refuse("InvalidArgument",
+                   "Parameter DetailType is not valid. Reason: DetailType must have length less than or equal to 128.");
             continue;
         }
         // Judged on its own: nothing in it may reach into the envelope around it.
@@ -165,16 +200,18 @@ http::Task<http::Response> put_events(const Context& context, http::Exchange& ex
         w.key("id").text(r.event_id);
         w.key("detail-type").text(*e.detail_type);
         w.key("source").text(*e.source);
-        w.key("account").text(request.account.empty() ? context.config.account : request.account);
+        w.key("account").text(place.account);
         w.key("time").text(format_time_s(e.time == no_time ? context.clock.now() : e.time));
-        w.key("region").text(request.region.empty() ? context.config.region : request.region);
+        w.key("region").text(place.region);
         w.key("resources").begin_array();
         for (const auto& resource : e.resources) w.text(resource);
         w.end_array();
         w.key("detail").raw(*e.detail);
         w.end_object();
         thread_local EnvelopeReader reader;
-        auto event = reader.read(envelope);
+        const auto key = bus_of(e, place);
+        const bool home = key && *key == context.node.home_bus();
+        auto event = reader.read(envelope, !key || home ? std::string(bus::default_bus) : key->arn());
         if (auto* error = std::get_if<FieldError>(&event)) {
             r.event_id.clear();
             if (error->syntax) {  // too deep, now that the envelope is around it
@@ -182,26 +219,36 @@ http::Task<http::Response> put_events(const Context& context, http::Exchange& ex
                 continue;
             }
             std::string_view parameter = "Entry";
-            if (error->field == "source") parameter = "Source";
-            else if (error->field == "detail-type") parameter = "DetailType";
-            else if (error->field.starts_with("detail")) parameter = "Detail";
-            refuse("InvalidArgument", fmt::format("Parameter {} is not valid. Reason: {}{}{}.", parameter, error->field, error->field.empty() ? "" : " ", error->reason));
+            if (error->field == "source")
+                parameter = "Source";
+            else if (error->field == "detail-type")
+                parameter = "DetailType";
+            else if (error->field.starts_with("detail"))
+                parameter = "Detail";
+            refuse("InvalidArgument", fmt::format("Parameter {} is not valid. Reason: {}{}{}.", parameter, error->field,
+                                                  error->field.empty() ? "" : " ", error->reason));
             continue;
         }
         // An unknown bus takes an event and drops it, with an id: AWS's behaviour.
-        if (is_default_bus(e.bus)) ingest.events.push_back(std::move(std::get<IncomingEvent>(event)));
+        if (key && ingest.routes->exists(*key)) arrive(context, ingest, *key, std::move(std::get<IncomingEvent>(event)));
     }
 
     Position position = context.node.gauges().released.load();
     if (!ingest.events.empty()) {
         co_await let_history_follow(context, exchange);
         http::Completion<node::IngestAnswer> done(exchange);
-        ingest.answer = [sender = done.sender()](Result<node::IngestAnswer> answer) mutable { sender.complete(std::move(answer)); };
+        ingest.answer = [sender = done.sender()](Result<node::IngestAnswer> answer) mutable {
+            sender.complete(std::move(answer));
+        };
         const bool taken = context.node.submit(std::move(ingest));
         Result<node::IngestAnswer> answer = overloaded("the queue of events is full: repeat in a moment");
         if (taken) answer = co_await done.wait(answer_timeout_ms);
         if (!answer.ok()) {
-            http::Response response = wire::error_answer(request, {answer.error().kind == ErrorKind::overloaded ? "ThrottlingException" : "InternalException", answer.error().message, 503, wire::Fault::receiver}, request_id);
+            http::Response response =
+                wire::error_answer(request,
+                                   {answer.error().kind == ErrorKind::overloaded ? "ThrottlingException" : "InternalException",
+                                    answer.error().message, 503, wire::Fault::receiver},
+                                   request_id);
             response.headers.emplace_back("Retry-After", "1");
             co_return response;
         }
@@ -214,8 +261,10 @@ http::Task<http::Response> put_events(const Context& context, http::Exchange& ex
     w.begin_object().key("FailedEntryCount").number(static_cast<int64_t>(failed)).key("Entries").begin_array();
     for (const auto& r : results) {
         w.begin_object();
-        if (r.code.empty()) w.key("EventId").text(r.event_id);
-        else w.key("ErrorCode").text(r.code).key("ErrorMessage").text(r.message);
+        if (r.code.empty())
+            w.key("EventId").text(r.event_id);
+        else
+            w.key("ErrorCode").text(r.code).key("ErrorMessage").text(r.message);
         w.end_object();
     }
     w.end_array().end_object();

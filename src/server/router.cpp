@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "bus/api.h"
+#include "server/bus_api.h"
 #include "server/console_assets.h"
 #include "server/door.h"
 #include "server/metrics.h"
@@ -84,6 +86,7 @@ http::Task<http::Response> Router::aws(http::Exchange& exchange, const wire::Aws
         if (auto* refusal = std::get_if<wire::SignatureRefusal>(&caller)) co_return wire::error_answer(request, wire::aws_error(*refusal, request.protocol), id);
     }
     if (request.service == "events" && request.operation == "PutEvents") co_return co_await put_events(context_, exchange, request, body, id);
+    if (request.service == "events" && bus::is_bus_operation(request.operation)) co_return co_await bus_api(context_, exchange, request, body, id);
     if (request.service == "sts" && request.operation == "GetCallerIdentity")
         co_return wire::caller_identity_answer(request, request.account.empty() ? context_.config.account : request.account, id);
     co_return wire::error_answer(request, request.operation.empty() ? wire::unknown_operation(request, exchange.head().method(), exchange.head().path()) : wire::unknown_operation(request), id);

@@ -13,6 +13,7 @@
 #include "event/splitter.h"
 #include "node/couriers.h"
 #include "node/maintenance.h"
+#include "node/replayer.h"
 #include "server/demo.h"
 #include "server/router.h"
 
@@ -22,9 +23,9 @@ namespace {
 constexpr int64_t drain_ms = 5000;  // at the end: for attempts that are under way
 
 struct Paths {
-    std::string data, log, snapshots, history, mail;
+    std::string data, log, snapshots, history, mail, secrets;
     explicit Paths(const std::string& d)
-        : data(d), log(d + "/log"), snapshots(d + "/snapshots"), history(d + "/history.db"), mail(d + "/mail") {}
+        : data(d), log(d + "/log"), snapshots(d + "/snapshots"), history(d + "/history.db"), mail(d + "/mail"), secrets(d + "/secrets") {}
 };
 
 log::Options log_options(const Config& config) {
@@ -128,17 +129,19 @@ Result<int> run(const Config& given, const ServeOptions& options) {
 
     http::Signal released;
     node::RecentTexts recent_texts;
+    bus::Secrets secrets(disk, paths.secrets);
     HistoryRecaller recaller(*history);
     std::unique_ptr<node::Node> node;
     std::unique_ptr<node::HistoryFeed> feed;
     std::unique_ptr<node::Maintenance> maintenance;
+    std::unique_ptr<node::Replayer> replayer;
     std::unique_ptr<Context> context;
     std::unique_ptr<Router> router;
     http::Server server({host, port, thread_count(config), {}},
                         [&](http::Exchange& exchange) { return router->handle(exchange); });
     TRY(const auto couriers,
         node::Couriers::make(
-            {config, disk, clock, *log, *history, recent_texts, paths.mail, std::string(version)},
+            {config, disk, clock, *log, *history, recent_texts, secrets, paths.mail, std::string(version)},
             [&](DeliveryId id, delivery::AttemptOutcome outcome) { node->submit(node::AttemptEnded{id, std::move(outcome)}); }));
     node::Node::Parts parts{*log,
                             clock,
@@ -152,10 +155,13 @@ Result<int> run(const Config& given, const ServeOptions& options) {
                                 maintenance->released();
                             },
                             [&] { feed->changed(); },
-                            [&](node::Failure failure) { couriers->log_failure(std::move(failure)); }};
+                            [&](node::Failure failure) { couriers->log_failure(std::move(failure)); },
+                            [&] { replayer->changed(); },
+                            [&](uint64_t id, const std::string& json) { return secrets.keep(id, json); }};
     node = std::make_unique<node::Node>(std::move(parts), config, std::move(recovered.state), history->position());
     recaller.attach(*node);
     feed = std::make_unique<node::HistoryFeed>(*node, *log, recent_texts, *history);
+    replayer = std::make_unique<node::Replayer>(*node, *log, config.event_bus.replay_events_per_second);
     maintenance = std::make_unique<node::Maintenance>(*node, *log, disk, clock, *history, config, paths.snapshots);
     released.notify(log->durable());
     context = std::make_unique<Context>(
@@ -178,6 +184,7 @@ Result<int> run(const Config& given, const ServeOptions& options) {
         }
     });
     feed->start();
+    replayer->start();
     maintenance->start();
     spdlog::info("listening address=http://{} data={} position={} snapshot={} replayed_groups={} started_in_ms={} version={}",
                  config.listen, config.data, log->durable(), recovered.snapshot, recovered.groups,
@@ -201,6 +208,7 @@ Result<int> run(const Config& given, const ServeOptions& options) {
     demo.reset();
     server.stop();
     node->drain(drain_ms);
+    replayer->stop();
     feed->stop();
     maintenance->stop();
     node->stop();
