@@ -140,6 +140,7 @@ NodeSim::NodeSim(uint64_t seed, int executions, Chaos chaos)
         t.concurrency = 2;
         config_.targets.push_back(t);
     }
+    config_.event_bus.delivery_concurrency = 2;
 
     GeneratorOptions o;
     o.accounts = 1, o.regions = 2, o.pipelines = 2, o.failures = 25, o.interruptions = 25, o.pause_ms = 3000;
@@ -193,7 +194,31 @@ bool NodeSim::start() {
     recalls_ = std::make_unique<Recalls>(*this);
     node_ = std::make_unique<node::Node>(node::Node::Parts{*log_, clock_, node_random_, *targets_, *recalls_, *recent_texts_, [](const PipelineKey&) { return true; }, [](Position) {}, [] {}},
                                          config_, std::move(recovered->state), history_->position());
+    put_rule();
     return true;
+}
+
+// A rule that every failure matches, with two targets: put again where a crash took it before it was durable.
+void NodeSim::put_rule() {
+    node::BusCommand put;
+    put.decide = [home = node_->home_bus()](const bus::Bus& bus, const bus::Stamp& stamp) {
+        bus::ApiAnswer answer;
+        if (bus.rule(home, "failures")) return answer;
+        bus::Rule rule;
+        rule.bus = home;
+        rule.name = "failures";
+        rule.pattern = R"({"source":["aws.codepipeline"],"detail":{"state":["FAILED"]}})";
+        rule.created = stamp.now;
+        for (const char* name : {"a", "b"}) {
+            bus::Target& target = rule.targets.emplace_back();
+            target.id = name;
+            target.arn = std::string("arn:aws:sqs:us-east-1:000000000000:") + name;
+        }
+        answer.changes.push_back(bus::Put{std::move(rule)});
+        return answer;
+    };
+    put.answer = [](bus::ApiAnswer) {};
+    node_->submit(std::move(put));
 }
 
 void NodeSim::stop_process() {

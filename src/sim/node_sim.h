@@ -64,7 +64,8 @@ private:
     bool step();                 // false: the node has ended
     void send();
     void act();                  // one random thing that the world does
-    void feed();                 // moves the history on, as HistoryFeed does
+    void feed();
+    void put_rule();
     bool catch_up();             // reads what has become durable; false: the disk cannot be read
     void check_log();            // acknowledged events, after a restart
     void check_state();          // against a fold of the durable events

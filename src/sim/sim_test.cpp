@@ -24,7 +24,7 @@ Seeds seeds(uint64_t otherwise) {
 
 // Who is woken how often, whatever the order of arrival, repetitions, restarts and recalls. (That no key is planned twice is NodeSim's check.)
 void check_effects(const std::vector<Delivery>& planned) {
-    std::map<std::string, int> failures, successes, stages, retries;
+    std::map<std::string, int> failures, successes, stages, retries, rules;
     std::map<std::string, std::set<int>> retried;
     for (const auto& d : planned) {
         const std::string execution = d.pipeline.account + d.pipeline.region + d.pipeline.pipeline + d.execution_id, stage = execution + "/" + d.stage;
@@ -38,6 +38,9 @@ void check_effects(const std::vector<Delivery>& planned) {
                 EXPECT_LE(++retries[stage], PolicyConfig{}.retry_max) << d.key;
                 EXPECT_TRUE(retried[stage].insert(d.attempt).second) << d.key;
                 break;
+            // A rule is told of each event once: its key names the event.
+            case DeliveryTopic::rule: EXPECT_EQ(++rules[d.key], 1) << d.key; break;
+            case DeliveryTopic::dead_letter: break;
         }
     }
 }
