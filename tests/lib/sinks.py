@@ -1,4 +1,5 @@
-"""The outside that Waybill talks to, as small servers on loopback: a mail relay, a webhook receiver, CodePipeline.
+"""The outside that Waybill talks to, as small servers on loopback: a mail relay, a webhook receiver, CodePipeline, the AWS services that
+rules have for targets, and a server that gives OAuth tokens.
 
 Each records what it was sent, in order, and answers what the test told it to. `wait_for(n)` blocks until n things have arrived.
 They are second implementations of the receiving side (RFC 5321 with STARTTLS and AUTH, HTTP, CodePipeline's json 1.1), kept as small
@@ -251,7 +252,7 @@ class HttpSession(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply)
 
-    do_GET = do_PUT = do_POST
+    do_GET = do_PUT = do_PATCH = do_DELETE = do_POST
 
     def log_message(self, *_):
         pass
@@ -353,6 +354,111 @@ class CodePipelineFake(Sink):
         return status, {"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": str(uuid.uuid4()), **(headers or {})}, body
 
 
+class AwsCall:
+    """One signed call of an AWS service: what its signature names, its operation and parameters, its headers, and what it was answered."""
+
+    def __init__(self, arrival):
+        self.arrival, self.headers, self.body = arrival, arrival.headers, arrival.body.decode()
+        found = AUTHORIZATION.match(arrival.headers.get("Authorization", ""))
+        self.access_key_id, self.region, self.service = (found[1], found[3], found[4]) if found else (None, None, None)
+        self.content_type = arrival.headers.get("Content-Type", "").split(";")[0]
+        self.outcome = None
+        path = urllib.parse.unquote(arrival.path)
+        function = re.fullmatch(r"/2015-03-31/functions/(.+)/invocations", path)
+        target = arrival.headers.get("X-Amz-Target")
+        if target:
+            self.operation, self.parameters = target.rsplit(".", 1)[-1], arrival.json
+        elif function:
+            self.operation = "Invoke"
+            self.parameters = {"FunctionName": function[1], "InvocationType": arrival.headers.get("X-Amz-Invocation-Type"), "Payload": self.body}
+        else:
+            self.parameters = dict(urllib.parse.parse_qsl(self.body, keep_blank_values=True, strict_parsing=True))
+            self.operation = self.parameters.pop("Action", None)
+
+    def __repr__(self):
+        return f"AwsCall({self.service} {self.operation} {self.parameters}, {self.outcome!r})"
+
+
+class AwsFake(Sink):
+    """SQS, SNS, Lambda, CodePipeline, Step Functions, CloudWatch Logs and EventBridge, as far as rules call them, at one address. Each
+    call is an arrival, an AwsCall, whatever was answered. `outcomes` has a list for an operation, consumed one call each: "ok", the name
+    of an AWS error (400), an HTTP status, None to drop the connection, or a function of the call that returns one of them, in its own
+    time. Signatures are looked at only with `secret_access_key`: a wrong one is answered with InvalidSignatureException."""
+
+    PROTOCOLS = {"SendMessage": "application/x-amz-json-1.0", "StartExecution": "application/x-amz-json-1.0", "Publish": "application/x-www-form-urlencoded",
+                 "Invoke": "application/json", "StartPipelineExecution": "application/x-amz-json-1.1", "CreateLogStream": "application/x-amz-json-1.1",
+                 "PutLogEvents": "application/x-amz-json-1.1", "PutEvents": "application/x-amz-json-1.1"}
+
+    def __init__(self, outcomes=None, secret_access_key=None):
+        self.outcomes = {operation: list(scripted) for operation, scripted in (outcomes or {}).items()}
+        self.secret_access_key = secret_access_key
+        self.lock = threading.Lock()
+        self.serve(make_http_server())
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def answer(self, arrival):
+        call = AwsCall(arrival)
+        if self.PROTOCOLS.get(call.operation) != call.content_type:
+            return self.refuse(call, 400, "UnknownOperationException", f"{call.operation} as {call.content_type} is not answered here")
+        if self.secret_access_key and not signature_holds(arrival, self.secret_access_key):
+            return self.refuse(call, 403, "InvalidSignatureException", "The request signature we calculated does not match yours.")
+        with self.lock:
+            scripted = self.outcomes.get(call.operation)
+            outcome = scripted.pop(0) if scripted else "ok"
+        if callable(outcome):
+            outcome = outcome(call)
+        if outcome is None:
+            self.arrivals.add(call)
+            return None, {}, b""
+        if outcome != "ok":
+            return self.refuse(call, *((outcome, "InternalFailure") if isinstance(outcome, int) else (400, outcome)), "refused on purpose")
+        call.outcome = "ok"
+        self.arrivals.add(call)
+        identity = str(uuid.uuid4())
+        if call.operation == "Publish":
+            answer = f"<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>{identity}</MessageId></PublishResult></PublishResponse>"
+            return 200, {"Content-Type": "text/xml"}, answer.encode()
+        if call.operation == "Invoke":
+            return 202, {}, b""
+        answer = {"SendMessage": lambda p: {"MessageId": identity, "MD5OfMessageBody": hashlib.md5(p["MessageBody"].encode()).hexdigest()},
+                  "StartExecution": lambda p: {"executionArn": p["stateMachineArn"] + ":" + p["name"], "startDate": 1.0},
+                  "StartPipelineExecution": lambda p: {"pipelineExecutionId": identity},
+                  "PutEvents": lambda p: {"FailedEntryCount": 0, "Entries": [{"EventId": identity} for _ in p["Entries"]]}}
+        return CodePipelineFake.reply(200, answer.get(call.operation, lambda p: {})(call.parameters), {"Content-Type": call.content_type})
+
+    def refuse(self, call, status, code, message):
+        call.outcome = code
+        self.arrivals.add(call)
+        if call.operation == "Publish":
+            return status, {"Content-Type": "text/xml"}, f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>".encode()
+        return CodePipelineFake.reply(status, {"__type": code, "message": message}, {"x-amzn-ErrorType": code})
+
+
+class TokenServer(Sink):
+    """Gives OAuth tokens for client credentials (RFC 6749, 4.4): token-1, token-2, …; every request is an arrival. `answers` is consumed one
+    request each: a status that is answered instead of a token, or None to drop the connection."""
+
+    def __init__(self, client_id, client_secret, answers=(), expires_in=3600):
+        self.client_id, self.client_secret, self.expires_in = client_id, client_secret, expires_in
+        self.answers, self.given = list(answers), 0
+        self.lock = threading.Lock()
+        self.serve(make_http_server())
+        self.url = f"http://127.0.0.1:{self.port}/token"
+
+    def answer(self, arrival):
+        self.arrivals.add(arrival)
+        with self.lock:
+            if self.answers:
+                return self.answers.pop(0), {}, b""
+            form = dict(urllib.parse.parse_qsl(arrival.body.decode()))
+            good = {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": self.client_secret}
+            if not good.items() <= form.items():
+                return 401, {"Content-Type": "application/json"}, b'{"error":"invalid_client"}'
+            self.given += 1
+            token = {"access_token": f"token-{self.given}", "token_type": "Bearer", "expires_in": self.expires_in}
+        return 200, {"Content-Type": "application/json"}, json.dumps(token).encode()
+
+
 AUTHORIZATION = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?"
                            r"SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$")
 
@@ -383,3 +489,19 @@ def signature_holds(arrival, secret):
     for part in (date, region, service, "aws4_request"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     return hmac.compare_digest(hmac.new(key, text.encode(), hashlib.sha256).hexdigest(), signature)
+
+
+def botocore_signature_holds(arrival, access_key_id, secret):
+    """The same, by botocore's own signer, which must be installed; it says what the signature of that request had to be."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+    found = AUTHORIZATION.match(arrival.headers.get("Authorization", ""))
+    if not found or found[1] != access_key_id:
+        return False
+    _, _, region, service, names, signature = found.groups()
+    request = AWSRequest(arrival.method, f"http://{arrival.headers['Host']}{arrival.path}", data=arrival.body,
+                         headers={name: arrival.headers.get(name, "") for name in names.split(";")})
+    request.context["timestamp"] = arrival.headers["X-Amz-Date"]
+    signer = SigV4Auth(Credentials(access_key_id, secret), service, region)
+    return hmac.compare_digest(signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request), signature)
