@@ -165,6 +165,21 @@ class Described(unittest.TestCase):
                 self.assertEqual(answer.status, expect, answer)
         return answer
 
+    def make_rules(self):
+        """One of everything that a bus holds, by the AWS API."""
+        def aws(operation, **body):
+            answer = self.server.request("POST", "/", body, {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "AWSEvents." + operation})
+            self.assertEqual(answer.status, 200, answer)
+        bus = "arn:aws:events:us-east-1:000000000000:event-bus/default"
+        aws("CreateEventBus", Name="orders", Description="of the shop")
+        aws("PutRule", Name="failed", EventPattern='{"source": [{"prefix": "aws."}], "detail": {"state": ["FAILED"]}}', Description="d", Tags=[{"Key": "a", "Value": "b"}])
+        aws("PutRule", Name="either", EventPattern='{"$or": [{"source": ["a"]}, {"source": ["b"]}]}', EventBusName="orders", State="DISABLED")
+        aws("PutRule", Name="nightly", ScheduleExpression="cron(0 18 ? * MON-FRI *)")
+        queue = "arn:aws:sqs:us-east-1:000000000000:q"
+        aws("PutTargets", Rule="failed", Targets=[{"Id": "1", "Arn": queue, "DeadLetterConfig": {"Arn": queue}}, {"Id": "2", "Arn": bus.replace("default", "orders"), "RoleArn": "arn:aws:iam::000000000000:role/r"}])
+        aws("CreateArchive", ArchiveName="all", EventSourceArn=bus, EventPattern='{"source": ["shop"]}', RetentionDays=3)
+        aws("StartReplay", ReplayName="again", EventSourceArn=bus.replace("event-bus/default", "archive/all"), EventStartTime=0, EventEndTime=1, Destination={"Arn": bus})
+
     def judge(self, method, path, answer):
         described = resolve(OPERATIONS[method, path]["responses"].get(str(answer.status), {}))
         self.assertTrue(described, f"{method} {path}: {answer!r} is not described")
@@ -212,6 +227,11 @@ class Described(unittest.TestCase):
             self.assertTrue(call("GET", v1 + "/events", query=query, expect=200).json["events"])
         call("GET", v1 + "/events/{position}", position=position, expect=200)
         self.assertTrue(call("GET", v1 + "/search", query={"q": "README"}, expect=200).json["results"])
+        self.make_rules()
+        for path in ("/rules", "/rules/export", "/buses", "/archives", "/replays"):
+            self.assertTrue(call("GET", v1 + path, expect=200).json[path.split("/")[1]], path)
+        for rule, status in (("failed", 200), ("either", 200), ("nightly", 400), ("nowhere", 404)):
+            call("POST", v1 + "/rules/explain", {"source": "a", "detail": {"state": ["x", "y"]}}, query={"rule": rule}, expect=status)
         call("GET", v1 + "/health", expect=200)
         call("GET", "/metrics", expect=200)
         call("POST", v1 + "/sql", {"query": "SELECT 1, 2.5, 'x', NULL, x'00'"}, expect=200)
@@ -222,7 +242,7 @@ class Described(unittest.TestCase):
         self.addCleanup(self.server.wait_until, v1 + "/deliveries?status=pending", lambda answer: not answer["deliveries"])
 
         # What is not, and what cannot be meant.
-        for path in ("/pipelines", "/incidents", "/deliveries", "/events"):
+        for path in ("/pipelines", "/incidents", "/deliveries", "/events", "/rules", "/rules/export", "/buses", "/archives", "/replays"):
             for query in ({"limit": 0}, {"limit": "x"}, {"limit": 10001}, {"cursor": "x"}):
                 call("GET", v1 + path, query=query, expect=400)
         for path, query in (("/pipelines", {"status": "Odd"}), ("/pipelines", {"sort": "size"}), ("/incidents", {"status": "odd"}), ("/deliveries", {"status": "odd"}),
@@ -240,6 +260,9 @@ class Described(unittest.TestCase):
         call("GET", v1 + "/events/{position}", position=1, expect=404)
         call("POST", v1 + "/deliveries/{id}/redrive", b"", id="d-1-1", expect=404)
         call("POST", v1 + "/deliveries/redrive", {"ids": ["d-1-1"]}, expect=404)
+        for query, body in (({}, {}), ({"rule": "failed"}, b""), ({"rule": "failed"}, b"[]"), ({"rule": "failed", "bus": "arn:aws:sqs:::q"}, {})):
+            call("POST", v1 + "/rules/explain", body, query=query, expect=400)
+        call("POST", v1 + "/rules/explain", {"detail": "x" * (2 << 20)}, query={"rule": "failed"}, expect=413)
         for path in ("/deliveries/redrive", "/sql"):
             for body in (b"", b"[]", b"{", b"\xff", {"ids": ["x"], "query": 1}):
                 call("POST", v1 + path, body, expect=400)

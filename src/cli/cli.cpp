@@ -163,6 +163,9 @@ private:
     DeliveriesOptions dead_{"dead", "", "", 50};
     RedriveOptions redrive_;
     EventsOptions events_;
+    RulesOptions rules_;
+    ExplainOptions explain_;
+    PatternTestOptions pattern_test_;
     DemoCommandOptions demo_options_;
     std::string why_, statement_;
     std::vector<std::string> words_;
@@ -214,7 +217,7 @@ Program::Program() {
 
     sub = client(app_, "deliveries", "messages and retries on their way, done or given up", [this](Session& s) { return deliveries(s, deliveries_); });
     sub->add_option("--status", deliveries_.status, "only these")->type_name("pending|delivered|dead|cancelled")->check(one_of({"pending", "delivered", "dead", "cancelled"}));
-    sub->add_option("--kind", deliveries_.kind, "only these")->type_name("notify|retry")->check(one_of({"notify", "retry"}));
+    sub->add_option("--kind", deliveries_.kind, "only these")->type_name("notify|retry|target")->check(one_of({"notify", "retry", "target"}));
     sub->add_option("--execution", deliveries_.execution_id, "only of this execution")->type_name("EXECUTION");
     sub->add_option("--limit", deliveries_.limit, "at most this many (default 50)")->type_name("N")->check(CLI::Range(1, 1000));
 
@@ -225,6 +228,43 @@ Program::Program() {
     sub = client(*dlq, "redrive", "send dead letters once more", [this](Session& s) { return redrive(s, redrive_); });
     sub->add_option("ids", redrive_.ids, "their delivery ids")->type_name("DELIVERY");
     sub->add_flag("--all", redrive_.all, "every one of them");
+
+    CLI::App* rules = app_.add_subcommand("rules", "rules of event buses: what they match, and who serves their targets");
+    rules->require_subcommand(1);
+    rules->footer("Examples:\n"
+                  "  waybill rules list --bus orders\n"
+                  "  waybill rules explain nightly event.json     which clause failed on which value\n"
+                  "  waybill rules test pattern.json event.json   the same without a server\n"
+                  "  waybill rules export > rules.ndjson");
+    sub = client(*rules, "list", "every rule, with its targets and whether anything serves them", [this](Session& s) { return rules_list(s, rules_); });
+    sub->add_option("--bus", rules_.bus, "only of this event bus: its name or ARN")->type_name("BUS");
+    sub->footer("A target that nothing serves is marked with ✗ and named on stderr.\nExample:\n  waybill rules list --bus orders");
+    sub = client(*rules, "explain", "why an event matches a rule, or which clause failed on which value", [this](Session& s) { return rules_explain(s, explain_); });
+    sub->add_option("rule", explain_.rule, "its name or ARN")->required()->type_name("RULE");
+    sub->add_option("event", explain_.event, "a file with the event; - for stdin (default)")->type_name("FILE");
+    sub->add_option("--bus", explain_.bus, "where two event buses have a rule of this name")->type_name("BUS");
+    sub->footer("Exit code 0: it matches, 1: it does not.\nExamples:\n"
+                "  waybill rules explain nightly event.json\n"
+                "  waybill events --json --limit 1 | jq .events[0].event | waybill rules explain nightly -");
+    sub = command(*rules, "test", "the same for a pattern in a file, without a server", [this] {
+        pattern_test_.json = json_, pattern_test_.color = color();
+        return rules_test(pattern_test_);
+    });
+    sub->add_option("pattern", pattern_test_.pattern, "a file with the event pattern; - for stdin")->required()->type_name("FILE");
+    sub->add_option("event", pattern_test_.event, "a file with the event; - for stdin")->required()->type_name("FILE");
+    sub->add_flag("--json", json_, "JSON instead of text");
+    color_option(*sub);
+    sub->footer("Exit code 0: it matches, 1: it does not.\nExample:\n  waybill rules test pattern.json event.json");
+    sub = client(*rules, "export", "rules as the AWS command line puts them, one JSON object a line", [this](Session& s) { return rules_export(s, rules_); });
+    sub->add_option("--bus", rules_.bus, "only of this event bus: its name or ARN")->type_name("BUS");
+    sub->footer("Each line is {\"Rule\": input of put-rule, \"Targets\": [as put-targets takes them]}.\nExample:\n"
+                "  waybill rules export --bus orders | while read -r line; do\n"
+                "    aws events put-rule --cli-input-json \"$(jq .Rule <<< \"$line\")\"\n"
+                "    aws events put-targets --cli-input-json \"$(jq '{Rule: .Rule.Name, EventBusName: .Rule.EventBusName, Targets}' <<< \"$line\")\"\n"
+                "  done");
+
+    client(app_, "archives", "archives of event buses, and what is in them", [](Session& s) { return archives(s); });
+    client(app_, "replays", "replays of archives, and how far they have come", [](Session& s) { return replays(s); });
 
     sub = client(app_, "put", "hand events to the server", [this](Session& s) { return put(s, put_); });
     sub->add_option("file", put_.file, "NDJSON, a JSON array or one event; - for stdin (default)")->type_name("FILE");

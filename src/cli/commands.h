@@ -62,6 +62,25 @@ struct RedriveOptions {
 };
 int redrive(Session& session, const RedriveOptions& options);
 
+// -- rules_commands.cpp: event buses --
+struct RulesOptions {
+    std::string bus;  // empty: of every bus
+};
+int rules_list(Session& session, const RulesOptions& options);
+int rules_export(Session& session, const RulesOptions& options);
+struct ExplainOptions {
+    std::string rule, bus, event = "-";
+};
+int rules_explain(Session& session, const ExplainOptions& options);
+struct PatternTestOptions {
+    std::string pattern, event;  // files
+    bool json = false;
+    ColorMode color = ColorMode::automatic;
+};
+int rules_test(const PatternTestOptions& options);  // without a server
+int archives(Session& session);
+int replays(Session& session);
+
 // -- query_commands.cpp --
 int sql(Session& session, const std::string& query, bool csv);
 int search(Session& session, const std::string& text);

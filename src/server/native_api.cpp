@@ -14,6 +14,7 @@
 #include "notify/message.h"
 #include "server/events_list.h"
 #include "server/list_page.h"
+#include "server/rules_api.h"
 
 namespace waybill::server {
 namespace {
@@ -275,8 +276,10 @@ http::Task<Result<http::Response>> deliveries(const Context& context, http::Exch
         else co_return invalid("status: must be pending, held, in_flight, delivered, dead, cancelled or all");
     }
     if (const auto kind = head.query("kind")) {
-        if (*kind != "notify" && *kind != "retry") co_return invalid("kind: must be notify or retry");
-        filter.kind = *kind == "retry" ? DeliveryKind::retry : DeliveryKind::notify;
+        if (*kind == "notify") filter.kind = DeliveryKind::notify;
+        else if (*kind == "retry") filter.kind = DeliveryKind::retry;
+        else if (*kind == "target") filter.kind = DeliveryKind::target;
+        else co_return invalid("kind: must be notify, retry or target");
     }
     filter.execution_id = head.query("executionId");
     filter.pipeline = head.query("pipeline");
@@ -505,6 +508,12 @@ constexpr Route routes[] = {
     {"POST", "/deliveries/{id}/redrive", [](const Context& c, http::Exchange& x, Arguments a) { return redrive_one(c, x, a[0]); }},
     {"GET", "/events", [](const Context& c, http::Exchange& x, Arguments) { return list_events(c, x); }},
     {"GET", "/events/{position}", [](const Context& c, http::Exchange& x, Arguments a) { return one_event(c, x, a[0]); }},
+    {"GET", "/rules", [](const Context& c, http::Exchange& x, Arguments) { return list_rules(c, x); }},
+    {"GET", "/rules/export", [](const Context& c, http::Exchange& x, Arguments) { return export_rules(c, x); }},
+    {"POST", "/rules/explain", [](const Context& c, http::Exchange& x, Arguments) { return explain_rule(c, x); }},
+    {"GET", "/buses", [](const Context& c, http::Exchange& x, Arguments) { return list_buses(c, x); }},
+    {"GET", "/archives", [](const Context& c, http::Exchange& x, Arguments) { return list_archives(c, x); }},
+    {"GET", "/replays", [](const Context& c, http::Exchange& x, Arguments) { return list_replays(c, x); }},
     {"GET", "/search", [](const Context& c, http::Exchange& x, Arguments) { return search(c, x); }},
     {"POST", "/sql", [](const Context& c, http::Exchange& x, Arguments) { return sql(c, x); }},
     {"GET", "/health", [](const Context& c, http::Exchange& x, Arguments) { return health(c, x); }},
