@@ -354,6 +354,8 @@ def lay_out(plan, groups, options):
     if "conformance" in groups and options.cases:
         plan.add(Step("conformance", "executions", counted([PYTHON, tests / "conformance_executions.py",
                                                             pathlib.Path(options.cases).resolve() / "executions"]), [builds.release()]))
+        plan.add(Step("conformance", "event-patterns", counted([PYTHON, tests / "conformance_event_patterns.py",
+                                                                pathlib.Path(options.cases).resolve() / "event-patterns.json"]), [builds.release()]))
     if "black-box" in groups:
         for path in sorted(tests.glob("*_test.py")):
             if path.name not in REPOSITORY_CHECKS:

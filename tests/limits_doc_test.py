@@ -21,6 +21,12 @@ SOURCES = [
                                                     "search_id_bytes"}),
     ("src/history/sql.h", None, "SQL questions", None),
     ("src/config/load.h", None, "The configuration", None),
+    ("src/patterns/pattern.h", "PatternLimits", "Event patterns", None),
+    ("src/patterns/matcher.h", None, "Matching", {"array_choices", "automaton_states", "wildcards_an_automaton"}),
+    ("src/bus/api.h", "ApiLimits", "Event buses (settable: `event_bus.limits`)", None),
+    ("src/bus/input.h", None, "What a target is sent", {"input_characters", "input_template_characters", "input_paths", "input_variable_characters",
+                                                        "rendered_bytes"}),
+    ("src/bus/decide.h", None, "What rules cause", {"bus_hops", "event_deliveries"}),
     ("src/notify/message.h", None, "Messages", {"subject_characters", "summary_characters", "message_text_characters", "actions_named"}),
 ]
 
@@ -34,9 +40,15 @@ def value_of(expression):
     """The number that a constant expression of the headers stands for."""
     text = re.sub(r"\b(?:size_t|u?int\d+_t)\{(\d+)\}", r"\1", expression).replace("'", "")
     text = re.sub(r"(?<=\d)(?:ull|ll|u)\b", "", text)
+    text = re.sub(r"\blimits::(\w+)\b", lambda m: str(shared()[m[1]]), text)
     if not EXPRESSION.fullmatch(text):
         raise ValueError(f"not a constant expression: {expression}")
     return eval(text)  # digits and operators only, as the line above made sure
+
+
+def shared():
+    """The limits that other headers name as limits::NAME."""
+    return {name: value for _, name, value, _ in limits_of((ROOT / "src/event/limits.h").read_text())}
 
 
 def shown(name, value):
