@@ -13,7 +13,8 @@ namespace {
 
 constexpr size_t started_a_step = 1000;  // deliveries handed out, and executions looked at for retiring, in one batch
 constexpr int64_t full_disk_wait_ms = 500;
-constexpr size_t deliveries_a_group =
+// Of what one event causes; what is more follows in further groups. A group holds 16 MiB: this and the event fit well.
+constexpr size_t deliveries_bytes_a_group = 8 << 20;
     1000;  // of one event; what is more follows in further groups, so that a group stays well below its limit
 
 size_t bytes_of(const Command& command) {
@@ -24,17 +25,24 @@ size_t bytes_of(const Command& command) {
     return sum;
 }
 
-// At most: of the deliveries that fit into one group.
-size_t bytes_of(std::span<const Delivery> deliveries) {
-    size_t sum = 1024;
-    for (const auto& d : deliveries.first(std::min(deliveries.size(), deliveries_a_group)))
-        sum += 256 + d.target.size() + d.key.size() + d.from_rule->target_id.size() + d.from_rule->replay.size();
-    return sum;
+// How many of the deliveries, from the first on, belong into one group, and how long they are at most.
+struct Fit {
+    size_t count = 0, bytes = 1024;
+};
+Fit fit(std::span<const Delivery> deliveries) {
+    Fit f;
+    for (const auto& d : deliveries) {
+        const size_t bytes = 256 + d.target.size() + d.key.size() + d.from_rule->target_id.size() + d.from_rule->replay.size();
+        if (f.bytes + bytes > deliveries_bytes_a_group) break;
+        f.bytes += bytes;
+        ++f.count;
+    }
+    return f;
 }
 
 size_t bytes_of(const bus::Routing& routing) {
     if (routing.routed.empty()) return 0;
-    size_t sum = bytes_of(routing.deliveries);
+    size_t sum = fit(routing.deliveries).bytes;
     for (const auto& r : routing.routed)
         sum += 256 + r.account.size() + r.region.size() + r.bus.size() + r.replay.size() + 10 * r.rules.size();
     return sum;
@@ -386,7 +394,7 @@ bus::Routing Node::route(const IncomingEvent& event, const Ingest& command, size
 
 // As many of the deliveries from `planned` on as belong into one group.
 void Node::plan(Group& group, std::vector<Delivery>& deliveries, size_t& planned) {
-    for (size_t n = 0; n < deliveries_a_group && planned < deliveries.size(); ++n, ++planned) {
+    for (size_t left = fit(std::span(deliveries).subspan(planned)).count; left > 0; --left, ++planned) {
         Delivery& d = deliveries[planned];
         d.id = {group.position(), group.next_delivery()};
         if (!d.from_rule->event) d.from_rule->event = group.position();
@@ -399,7 +407,7 @@ void Node::plan_rest(std::vector<Delivery>& deliveries, size_t planned, Position
     for (size_t i = planned; i < deliveries.size(); ++i)
         if (!deliveries[i].from_rule->event) deliveries[i].from_rule->event = event;
     while (planned < deliveries.size()) {
-        Group group(*this, std::min(bytes_of(std::span(deliveries).subspan(planned)), parts_.log.max_payload()));
+        Group group(*this, std::min(fit(std::span(deliveries).subspan(planned)).bytes, parts_.log.max_payload()));
         plan(group, deliveries, planned);
     }
 }
