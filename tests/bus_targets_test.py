@@ -359,9 +359,9 @@ class AwsTargets(Targets):
 
 class Secrets(Targets):
     def test_secrets_of_connections_are_in_no_log_answer_or_message(self):
-        secrets = {name: f"zq{name}9f1{'x' * 24}" for name in ("password", "key", "client", "header", "query", "body", "oauthbody", "updated")}
+        secrets = {name: f"zq{name}9f1{'x' * 24}" for name in ("password", "key", "client", "header", "query", "body", "oauthbody", "updated", "token")}
         hook = self.sink(WebhookSink([400, None, 500]))
-        tokens = self.sink(TokenServer("us", "none of them"))
+        tokens = self.sink(TokenServer("us", secrets["client"], answers=[403], token=secrets["token"]))
         server = self.serve()
         events = self.events(server)
         http = {"HeaderParameters": [{"Key": "X-S", "Value": secrets["header"], "IsValueSecret": True}],
@@ -378,7 +378,9 @@ class Secrets(Targets):
         event = self.put(events)
         self.ended(server, event, 3)
         events.update_connection(Name="key-connection", AuthParameters={"ApiKeyAuthParameters": {"ApiKeyValue": secrets["updated"]}})
-        self.ended(server, self.put(events), 3)
+        event = self.put(events)
+        self.ended(server, event, 3)
+        self.assertIn("Bearer " + secrets["token"] + "-1", [a.headers.get("Authorization") for a in hook.arrivals.items])
         self.assertIn(secrets["updated"], [a.headers.get("X-Key") for a in hook.arrivals.items])   # they were used
         self.assertIn(secrets["body"], [a.json.get("b") for a in hook.arrivals.items])
         self.assertIn(secrets["client"], tokens.arrivals.items[0].body.decode())

@@ -332,6 +332,25 @@ class Archives(Bus):
         with self.refused("ResourceAlreadyExistsException", "some"):
             self.replay(events, "some", archive)
 
+    def test_what_a_bus_hands_on_is_archived_and_replayed_there(self):
+        server = self.serve()
+        events = self.events(server)
+        for name in ("second", "third"):
+            events.create_event_bus(Name=name)
+        self.rule(events, "on", SHOP, {"Id": "b", "Arn": arn("events", "event-bus/second"), "RoleArn": ROLE})
+        self.rule(events, "further", SHOP, {"Id": "b", "Arn": arn("events", "event-bus/third"), "RoleArn": ROLE}, bus="second")
+        archive = self.archive(events, bus="second")
+        self.archive(events, "third", bus="third")
+        event = self.put(events, Time=minute(1))
+        counts = eventually(lambda: [events.describe_archive(ArchiveName=n)["EventCount"] for n in ("a", "third")], lambda c: sum(c) >= 2)
+        self.assertEqual(counts, [1, 1])
+        self.rule(events, "here", SHOP, self.queue("here"))
+        self.rule(events, "there", SHOP, self.queue("there"), bus="third")
+        self.replay(events, "r", archive, bus="second")
+        self.over(events, "r")
+        self.assertEqual(self.planned(server), [(event, "there", "r")])
+        self.assertEqual(self.messages("there")[0]["replay-name"], "r")
+
     def test_a_replay_can_be_cancelled(self):
         server = self.serve("event_bus: {replay_events_per_second: 100}\n")
         events = self.events(server)

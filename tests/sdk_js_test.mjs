@@ -1,4 +1,4 @@
-// PutEvents with AWS's SDK for JavaScript, unmodified. The SDK is installed on first use (scripts/npm-install).
+// EventBridge with AWS's SDK for JavaScript, unmodified. The SDK is installed on first use (scripts/npm-install).
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,10 @@ import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
 execFileSync(resolve(here, '../scripts/npm-install'), [here], { stdio: 'inherit' });
-const { EventBridgeClient, PutEventsCommand, PutRuleCommand } = await import('@aws-sdk/client-eventbridge');
+const {
+    CreateEventBusCommand, DeleteRuleCommand, DescribeRuleCommand, EventBridgeClient, ListEventSourcesCommand, ListRulesCommand, ListTargetsByRuleCommand, PutEventsCommand, PutRuleCommand,
+    PutTargetsCommand, RemoveTargetsCommand, TestEventPatternCommand,
+} = await import('@aws-sdk/client-eventbridge');
 
 const binary = process.env.WAYBILL_BIN ?? resolve(here, '../build/release/waybill');
 const keys = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'the-secret-key' };
@@ -66,7 +69,7 @@ test('a request that is refused whole is an exception with its code', async () =
         name: 'ValidationException',
         message: 'Total size of the entries in the request is over the limit.',
     });
-    await assert.rejects(client(address).send(new PutRuleCommand({ Name: 'r' })), { name: 'UnknownOperationException' });
+    await assert.rejects(client(address).send(new ListEventSourcesCommand({})), { name: 'UnknownOperationException' });
 });
 
 test('signatures are verified', async () => {
@@ -75,4 +78,31 @@ test('signatures are verified', async () => {
     assert.equal((await client(address).send(entries)).FailedEntryCount, 0);
     await assert.rejects(client(address, { ...keys, secretAccessKey: 'another' }).send(entries), { name: 'InvalidSignatureException' });
     await assert.rejects(client(address, { ...keys, accessKeyId: 'AKIDUNKNOWN' }).send(entries), { name: 'UnrecognizedClientException' });
+});
+
+test('a rule on a bus of its own, and what it matches', async () => {
+    const address = await serve('');
+    const events = client(address);
+    const bus = { EventBusName: 'orders' };
+    const queue = 'arn:aws:sqs:eu-west-1:000000000000:q';
+    const pattern = JSON.stringify({ source: ['shop'], detail: { price: [{ numeric: ['>', 100] }] } });
+    await assert.rejects(events.send(new PutRuleCommand({ ...bus, Name: 'dear', EventPattern: pattern })), { name: 'ResourceNotFoundException' });
+    assert.equal((await events.send(new CreateEventBusCommand({ Name: 'orders' }))).EventBusArn, 'arn:aws:events:eu-west-1:000000000000:event-bus/orders');
+    const { RuleArn } = await events.send(new PutRuleCommand({ ...bus, Name: 'dear', EventPattern: pattern }));
+    assert.equal(RuleArn, 'arn:aws:events:eu-west-1:000000000000:rule/orders/dear');
+    await assert.rejects(events.send(new PutRuleCommand({ ...bus, Name: 'r', EventPattern: '{"source": "shop"}' })), { name: 'InvalidEventPatternException' });
+    assert.equal((await events.send(new PutTargetsCommand({ ...bus, Rule: 'dear', Targets: [{ Id: 'q', Arn: queue, Input: '"dear"' }] }))).FailedEntryCount, 0);
+    assert.deepEqual((await events.send(new ListTargetsByRuleCommand({ ...bus, Rule: 'dear' }))).Targets, [{ Id: 'q', Arn: queue, Input: '"dear"' }]);
+    const { State, EventPattern } = await events.send(new DescribeRuleCommand({ ...bus, Name: 'dear' }));
+    assert.deepEqual([State, EventPattern], ['ENABLED', pattern]);
+    const entry = (price) => ({ ...good, ...bus, Detail: JSON.stringify({ price }) });
+    const { Entries } = await events.send(new PutEventsCommand({ Entries: [entry(99), entry(101), entry('101')] }));
+    let found = [];
+    while (found.length === 0) found = (await (await fetch(`${address}/api/v1/deliveries`)).json()).deliveries;
+    assert.deepEqual(found.map((d) => [d.key.split(':')[0], d.target]), [[Entries[1].EventId, queue]]);
+    const event = { id: '1', source: 'shop', 'detail-type': 'd', account: '1', time: '2026-04-19T12:42:28Z', region: 'r', resources: [], detail: { price: 100.5 } };
+    assert.equal((await events.send(new TestEventPatternCommand({ EventPattern: pattern, Event: JSON.stringify(event) }))).Result, true);
+    await events.send(new RemoveTargetsCommand({ ...bus, Rule: 'dear', Ids: ['q'] }));
+    await events.send(new DeleteRuleCommand({ ...bus, Name: 'dear' }));
+    assert.deepEqual((await events.send(new ListRulesCommand(bus))).Rules, []);
 });

@@ -435,11 +435,11 @@ class AwsFake(Sink):
 
 
 class TokenServer(Sink):
-    """Gives OAuth tokens for client credentials (RFC 6749, 4.4): token-1, token-2, …; every request is an arrival. `answers` is consumed one
+    """Gives OAuth tokens for client credentials (RFC 6749, 4.4): token-1, token-2, … (`token` is before the dash); every request is an arrival. `answers` is consumed one
     request each: a status that is answered instead of a token, or None to drop the connection."""
 
-    def __init__(self, client_id, client_secret, answers=(), expires_in=3600):
-        self.client_id, self.client_secret, self.expires_in = client_id, client_secret, expires_in
+    def __init__(self, client_id, client_secret, answers=(), expires_in=3600, token="token"):
+        self.client_id, self.client_secret, self.expires_in, self.token = client_id, client_secret, expires_in, token
         self.answers, self.given = list(answers), 0
         self.lock = threading.Lock()
         self.serve(make_http_server())
@@ -455,7 +455,7 @@ class TokenServer(Sink):
             if not good.items() <= form.items():
                 return 401, {"Content-Type": "application/json"}, b'{"error":"invalid_client"}'
             self.given += 1
-            token = {"access_token": f"token-{self.given}", "token_type": "Bearer", "expires_in": self.expires_in}
+            token = {"access_token": f"{self.token}-{self.given}", "token_type": "Bearer", "expires_in": self.expires_in}
         return 200, {"Content-Type": "application/json"}, json.dumps(token).encode()
 
 
