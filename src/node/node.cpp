@@ -15,7 +15,6 @@ constexpr size_t started_a_step = 1000;  // deliveries handed out, and execution
 constexpr int64_t full_disk_wait_ms = 500;
 // Of what one event causes; what is more follows in further groups. A group holds 16 MiB: this and the event fit well.
 constexpr size_t deliveries_bytes_a_group = 8 << 20;
-    1000;  // of one event; what is more follows in further groups, so that a group stays well below its limit
 
 size_t bytes_of(const Command& command) {
     const auto* ingest = std::get_if<Ingest>(&command);
