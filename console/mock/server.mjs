@@ -420,10 +420,44 @@ function page(list, query, key, fallback = 50) {
     return { position, [key]: slice, nextCursor: from + limit < list.length ? String(from + limit) : null };
 }
 
+// Event buses and their rules. Patterns here know plain values and prefixes, which is what those of the mock use.
+const home = { account: '123456789012', region: 'eu-central-1' };
+const arnOf = (service, resource) => `arn:aws:${service}:${home.region}:${home.account}:${resource}`;
+const eventBuses = [['default', null], ['orders', 'Events of the shop']].map(([name, description]) => ({ ...home, name, arn: arnOf('events', `event-bus/${name}`), description, policy: null, rules: name === 'default' ? 3 : 1, archives: 0, createdTime: name === 'default' ? null : iso(Date.now() - 86_400_000) }));
+const targetOf = (id, arn, kind, by, why = null, deadLetter = null) => ({ id, arn, kind, served: why === null, servedBy: why === null ? by : null, unservedReason: why, deadLetter });
+const queue = (name) => ({ arn: arnOf('sqs', name), served: true, servedBy: 'http://127.0.0.1:9324', unservedReason: null });
+const ruleOf = (bus, name, pattern, schedule, description, targets, state = 'ENABLED') => ({ ...home, bus, name, arn: arnOf('events', bus === 'default' ? `rule/${name}` : `rule/${bus}/${name}`), state, description, pattern, schedule,
+    nextTime: schedule && state === 'ENABLED' ? iso(Date.now() + 3_600_000) : null, createdTime: iso(Date.now() - 86_400_000), targets });
+const rules = [
+    ruleOf('default', 'failed-pipelines', { source: ['aws.codepipeline'], 'detail-type': [{ prefix: 'CodePipeline ' }], detail: { state: ['FAILED', 'STOPPED'] } }, null, 'What somebody has to look at', [
+        targetOf('queue', arnOf('sqs', 'failures'), 'sqs', 'http://127.0.0.1:9324', null, queue('failures-dead')),
+        targetOf('page', arnOf('lambda', 'function:page'), 'lambda', null, `no endpoint is configured for service lambda, region ${home.region}, account ${home.account} (configuration key \`aws\`)`)]),
+    ruleOf('default', 'nightly', null, 'cron(0 18 ? * MON-FRI *)', null, [targetOf('build', arnOf('codepipeline', 'nightly'), 'pipeline', 'AWS codepipeline in eu-central-1')]),
+    ruleOf('default', 'to-shop', { source: [{ prefix: 'shop' }] }, null, null, [targetOf('bus', eventBuses[1].arn, 'event_bus', 'a bus of this server')], 'DISABLED'),
+    ruleOf('orders', 'large-orders', { 'detail-type': ['Order Placed'], detail: { large: [true] } }, null, null, []),
+];
+function explain(rule, event) {
+    const clauses = [];
+    const walk = (pattern, value, path) => {
+        for (const [key, wanted] of Object.entries(pattern)) {
+            const at = path ? `${path}.${key}` : key;
+            const found = value?.[key];
+            if (!Array.isArray(wanted)) { walk(wanted, found, at); continue; }
+            const values = found === undefined ? [] : [found].flat();
+            const fits = values.some((v) => wanted.some((w) => (w?.prefix === undefined ? w === v : String(v).startsWith(w.prefix))));
+            clauses.push({ path: at, wanted, found: values, foundCount: values.length, outcome: fits ? 'matched' : values.length ? 'differs' : 'absent' });
+        }
+    };
+    walk(rule.pattern, event, '');
+    const matched = clauses.every((c) => c.outcome === 'matched');
+    return { rule: rule.arn, state: rule.state, explanation: { matched, combinations: 1, nearest: [{ matched, clauses: clauses.sort((a, b) => (a.path < b.path ? -1 : 1)) }] } };
+}
+
 async function answer(method, path, query, body) {
     const part = path.split('/').slice(3).map(decodeURIComponent);
     const [what, id, sub] = part;
     if (method === 'POST') {
+        if (what === 'rules' && id === 'explain') return explain(need(rules.find((r) => r.arn === query.get('rule') || r.name === query.get('rule')), 'rule', query.get('rule')), body);
         if (what === 'mock') return control(id, body ?? {});
         if (what === 'deliveries' && id === 'redrive') {
             const list = body?.all ? [...deliveries.values()].filter((d) => d.status === 'dead') : (body?.ids ?? []).map((x) => deliveries.get(x)).filter(Boolean);
@@ -482,6 +516,8 @@ async function answer(method, path, query, body) {
             else for (const x of log) { if (x.position >= from && fits(x)) out.push(x); if (out.length >= limit) break; }
             return { position, events: out.map((x) => ({ position: x.position, receivedTime: x.receivedTime, duplicate: x.duplicate, event: envelope(x) })), nextCursor: null };
         }
+        case 'buses': return { position, buses: eventBuses, nextCursor: null };
+        case 'rules': return { position, rules, nextCursor: null };
         case 'search': {
             const q = (query.get('q') ?? '').toLowerCase();
             const results = [];

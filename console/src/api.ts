@@ -74,7 +74,7 @@ export interface Incident {
 export type DeliveryStatus = 'pending' | 'held' | 'in_flight' | 'delivered' | 'dead' | 'cancelled';
 
 export interface Delivery {
-    deliveryId: string; kind: 'notify' | 'retry'; topic: string; target: string; urgent: boolean; status: DeliveryStatus; key: string;
+    deliveryId: string; kind: 'notify' | 'retry' | 'target'; topic: string; target: string; urgent: boolean; status: DeliveryStatus; key: string;
     plannedTime: Time; nextAttemptTime: Time; finishedTime: Time; attempts: number; possiblyTwice: boolean;
     lastError: { code: string | null; text: string | null } | null; reason: string | null; pipeline: string; account: string; region: string; executionId: string;
     stageName: string | null; attempt: number; subject: string | null;
@@ -87,6 +87,29 @@ export interface LoggedEvent { position: number; receivedTime: Time; duplicate: 
 export interface SearchResult {
     type: 'execution' | 'pipeline' | 'incident'; pipeline: string; account: string; region: string; executionId: string | null; incidentId: string | null;
     status: string | null; startTime: Time; snippet: string | null;
+}
+
+export interface RuleTarget {
+    id: string; arn: string; kind: string; served: boolean; servedBy: string | null; unservedReason: string | null;
+    deadLetter: { arn: string; served: boolean; servedBy: string | null; unservedReason: string | null } | null;
+}
+
+export interface Rule {
+    account: string; region: string; bus: string; name: string; arn: string; state: string; description: string | null;
+    pattern: Record<string, unknown> | null; schedule: string | null; nextTime: Time; createdTime: Time; targets: RuleTarget[];
+}
+
+export interface EventBus {
+    account: string; region: string; name: string; arn: string; description: string | null; policy: Record<string, unknown> | null;
+    rules: number; archives: number; createdTime: Time;
+}
+
+export interface Explanation {
+    matched: boolean; combinations: number;
+    nearest: {
+        matched: boolean;
+        clauses: { path: string; wanted: unknown[]; found: unknown[]; foundCount: number; outcome: 'matched' | 'absent' | 'differs' | 'present' | 'other_element' }[];
+    }[];
 }
 
 export interface Health {
@@ -156,10 +179,11 @@ export async function get<T>(path: string, abort?: AbortSignal): Promise<T> {
     return (await response.json()) as T;
 }
 
-export async function post<T>(path: string, body?: unknown): Promise<T | null> {
+// `asIs`: the body is JSON text already.
+export async function post<T>(path: string, body?: unknown, asIs = false): Promise<T | null> {
     const init: RequestInit = { method: 'POST' };
     if (body !== undefined) {
-        init.body = JSON.stringify(body);
+        init.body = asIs ? String(body) : JSON.stringify(body);
         init.headers = { 'Content-Type': 'application/json' };
     }
     const response = await request(path, init);

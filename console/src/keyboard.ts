@@ -7,7 +7,7 @@ export const helpOpen = signal(false);
 export const listNavigation = signal<((delta: number) => void) | null>(null);  // set by a long list that draws only some rows
 export const pauseToggle = signal<(() => void) | null>(null);                  // set by the page of events
 
-const goTo: Record<string, string> = { o: '/', i: '/incidents', d: '/deliveries', e: '/events' };
+const goTo: Record<string, string> = { o: '/', i: '/incidents', d: '/deliveries', e: '/events', r: '/rules' };
 
 export function letterOf(event: { key: string; code: string }): string {
     if (/^[ㄱ-ㆎ]$/u.test(event.key) || event.key === 'Process') return /^Key[A-Z]$/.test(event.code) ? event.code.slice(3).toLowerCase() : event.key;

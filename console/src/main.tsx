@@ -16,6 +16,7 @@ import { ExecutionPage } from './pages/execution.js';
 import { IncidentPage, IncidentsPage } from './pages/incidents.js';
 import { OverviewPage } from './pages/overview.js';
 import { PipelinePage } from './pages/pipeline.js';
+import { RulesPage } from './pages/rules.js';
 import { SearchPage } from './pages/search.js';
 
 const theme = signal<Theme>(initialTheme());
@@ -26,6 +27,7 @@ function Page() {
     if (path === '/incidents') return <IncidentsPage />;
     if (path === '/deliveries') return <DeliveriesPage />;
     if (path === '/events') return <EventsPage />;
+    if (path === '/rules') return <RulesPage />;
     if (path === '/search') return <SearchPage />;
     const pipeline = match('/pipelines/{name}', path);
     if (pipeline) return <PipelinePage key={path} name={pipeline.name!} />;
@@ -46,11 +48,12 @@ function Lost() {
 function Navigation() {
     const { path } = location.value;
     const h = health.value;
-    const items: [string, Key, 'overview' | 'incident' | 'delivery' | 'event', boolean, number, string][] = [
+    const items: [string, Key, 'overview' | 'incident' | 'delivery' | 'event' | 'rule', boolean, number, string][] = [
         ['/', 'nav.overview', 'overview', path === '/' || path.startsWith('/pipelines') || path.startsWith('/executions'), 0, 'o'],
         ['/incidents', 'nav.incidents', 'incident', path.startsWith('/incidents'), h?.openIncidents ?? 0, 'i'],
         ['/deliveries', 'nav.deliveries', 'delivery', path.startsWith('/deliveries'), h?.deadDeliveries ?? 0, 'd'],
         ['/events', 'nav.events', 'event', path.startsWith('/events'), 0, 'e'],
+        ['/rules', 'nav.rules', 'rule', path.startsWith('/rules'), 0, 'r'],
     ];
     return (
         <nav class="side" aria-label={t('nav.main')}>
@@ -167,7 +170,7 @@ function Banner() {
 function Help() {
     const rows: [string[], Key, boolean?][] = [
         [['/'], 'help.search'], [['f'], 'help.filter'], [['j', 'k'], 'help.move'], [['Enter'], 'help.open'],
-        [['g', 'o'], 'help.goOverview', true], [['g', 'i'], 'help.goIncidents', true], [['g', 'd'], 'help.goDeliveries', true], [['g', 'e'], 'help.goEvents', true],
+        [['g', 'o'], 'help.goOverview', true], [['g', 'i'], 'help.goIncidents', true], [['g', 'd'], 'help.goDeliveries', true], [['g', 'e'], 'help.goEvents', true], [['g', 'r'], 'help.goRules', true],
         [['p'], 'help.pause'], [['?'], 'help.help'], [['Esc'], 'help.close'],
     ];
     return (

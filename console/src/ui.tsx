@@ -14,7 +14,7 @@ import { scroller } from './router.js';
 // ---------------------------------------------------------------- icons
 
 type IconName = 'overview' | 'incident' | 'delivery' | 'event' | 'search' | 'sun' | 'moon' | 'auto' | 'help' | 'gap' | 'copy' | 'external' | 'mail'
-    | 'again' | 'pause' | 'play' | 'close' | 'commit' | 'person' | 'arrow' | 'late' | 'duplicate' | 'check' | 'cross' | 'minus' | 'clock' | 'held' | 'back';
+    | 'again' | 'pause' | 'play' | 'close' | 'commit' | 'person' | 'arrow' | 'late' | 'duplicate' | 'check' | 'cross' | 'minus' | 'clock' | 'held' | 'back' | 'rule';
 
 // Functions, because a node must not stand in two places of one page.
 const paths: Record<IconName, () => JSX.Element> = {
@@ -45,6 +45,7 @@ const paths: Record<IconName, () => JSX.Element> = {
     minus: () => <path d="M4 8h8" />,
     clock: () => <path d="M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM8 4.8V8l2.3 1.5" />,
     held: () => <path d="M4 7.5h8v6H4zM5.7 7.5V5a2.3 2.3 0 0 1 4.6 0v2.5" />,
+    rule: () => <path d="M2 3.5h12L9.5 9v4.5l-3-1.5V9z" />,
     back: () => <path d="M10 3.5 5.5 8 10 12.5" />,
 };
 

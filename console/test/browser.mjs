@@ -103,7 +103,7 @@ check('keyboard: search, lists, pages, help', async (page) => {
     await page.keyboard.press('Enter');
     await page.waitForURL(/\/(executions|pipelines)\//);
     await page.waitForSelector('.page-head h1');
-    for (const [letter, path] of [['i', '/incidents'], ['d', '/deliveries'], ['e', '/events'], ['o', '/']]) {
+    for (const [letter, path] of [['i', '/incidents'], ['d', '/deliveries'], ['e', '/events'], ['r', '/rules'], ['o', '/']]) {
         await page.keyboard.press('g');
         await page.keyboard.press(letter);
         await page.waitForFunction((p) => location.pathname === p, path);
@@ -311,6 +311,51 @@ check('events: live, paused, filtered', async (page) => {
     await page.waitForFunction((old) => document.querySelector('.event-row .row-link').textContent !== old, held);
     await page.fill('[data-filter]', 'SUCCEEDED');
     await page.waitForFunction(() => { const r = [...document.querySelectorAll('.event-row .state')]; return r.length > 0 && r.every((x) => x.textContent === 'SUCCEEDED'); });
+});
+
+check('rules: buses, patterns, who serves the targets, and why an event matches', async (page) => {
+    await page.goto(`${base}/rules`);
+    const rule = page.locator('[data-rule="failed-pipelines"]');
+    await rule.waitFor();
+    assert.equal(await rule.locator('.rule-body').isVisible(), false, 'closed until it is asked for');
+    await rule.locator('summary').click();
+    assert.match(await rule.locator('.json').textContent(), /"state": \[/);
+    assert.equal(await rule.locator('[data-target="queue"] [data-served]').getAttribute('data-served'), 'yes');
+    assert.equal(await rule.locator('[data-target="page"] [data-served]').getAttribute('data-served'), 'no');
+    assert.match(await rule.locator('[data-target="page"]').textContent(), /no endpoint is configured/);
+    assert.equal(await page.locator('section', { has: page.locator('h2', { hasText: /^orders$/ }) }).locator('[data-rule]').count(), 1, 'each bus has its own rules');
+    const ask = async (event) => {
+        await page.fill('[data-explain-event]', typeof event === 'string' ? event : JSON.stringify(event, null, 2));
+        await page.click('[data-explain]');
+    };
+    await ask({ source: 'aws.codepipeline', 'detail-type': 'CodePipeline Pipeline Execution State Change', detail: { state: 'STARTED' } });
+    await page.waitForSelector('[data-matched="no"]');
+    assert.equal(await page.getAttribute('[data-clause="detail.state"]', 'data-outcome'), 'differs');
+    assert.match(await page.textContent('[data-clause="detail.state"]'), /"STARTED"/);
+    assert.equal(await page.getAttribute('[data-clause="source"]', 'data-outcome'), 'matched');
+    await page.locator('[data-matched]').scrollIntoViewIfNeeded();
+    await shot(page, 'rules-explained');
+    await page.evaluate(() => { document.getElementById('main').scrollTop = 0; });
+    await shot(page, 'rules');
+    await ask({ source: 'aws.codepipeline', 'detail-type': 'CodePipeline Pipeline Execution State Change', detail: { state: 'FAILED' } });
+    await page.waitForSelector('[data-matched="yes"]');
+    await ask('{"source": ');
+    await page.waitForSelector('.ask .form-error');
+    await page.selectOption('[data-explain-rule]', { label: 'to-shop (default, 123456789012, eu-central-1)' });
+    await page.waitForSelector('.ask .form-error', { state: 'detached' });
+    await ask({ source: 'shop.web' });
+    await page.waitForSelector('[data-matched="yes"]');
+    assert.match(page.url(), /rule=/);
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.click('[data-language-toggle]');
+    await page.waitForFunction(() => document.documentElement.lang === 'ko');
+    assert.match(await page.textContent('h1'), /규칙/);
+    await shot(page, 'rules-dark-ko');
+    await page.click('[data-language-toggle]');
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.setViewportSize({ width: 400, height: 800 });
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 400), 'nothing sticks out');
+    await shot(page, 'rules-small');
 });
 
 check('search', async (page) => {

@@ -21,8 +21,8 @@ export function DeliveryState({ status }: { status: DeliveryStatus }) {
 }
 
 function KindIcon({ kind }: { kind: string }) {
-    const key: Key = kind === 'retry' ? 'deliveries.retry' : 'deliveries.notify';
-    return <span class="line-icon dim" title={t(key)}><Icon name={kind === 'retry' ? 'again' : 'mail'} /><span class="sr">{t(key)}</span></span>;
+    const key: Key = kind === 'retry' ? 'deliveries.retry' : kind === 'target' ? 'deliveries.rule' : 'deliveries.notify';
+    return <span class="line-icon dim" title={t(key)}><Icon name={kind === 'retry' ? 'again' : kind === 'target' ? 'rule' : 'mail'} /><span class="sr">{t(key)}</span></span>;
 }
 
 export function DeliveryRow({ delivery: d, onRedrive }: { delivery: Delivery; onRedrive?: (d: Delivery) => void }) {
@@ -107,8 +107,8 @@ export function DeliveriesPage() {
             <div class="toolbar">
                 <Choice label={t('deliveries.filter')} value={status ?? 'all'} options={[['all', t('deliveries.all')], ...states.map((s): [DeliveryStatus, string] => [s, t(`deliveries.status.${s}`)])]}
                     onChange={(v) => setQuery({ status: v === 'all' ? null : v })} />
-                <Choice label={t('deliveries.filterKind')} value={kind === 'notify' || kind === 'retry' ? kind : 'all'}
-                    options={[['all', t('deliveries.all')], ['notify', <><Icon name="mail" />{t('deliveries.notify')}</>], ['retry', <><Icon name="again" />{t('deliveries.retry')}</>]]} onChange={(v) => setQuery({ kind: v === 'all' ? null : v })} />
+                <Choice label={t('deliveries.filterKind')} value={kind === 'notify' || kind === 'retry' || kind === 'target' ? kind : 'all'}
+                    options={[['all', t('deliveries.all')], ['notify', <><Icon name="mail" />{t('deliveries.notify')}</>], ['retry', <><Icon name="again" />{t('deliveries.retry')}</>], ['target', <><Icon name="rule" />{t('deliveries.rule')}</>]]} onChange={(v) => setQuery({ kind: v === 'all' ? null : v })} />
                 <span class="toolbar-note" role="status">{said !== null && tn('deliveries.redriven', said)}</span>
             </div>
             {page.error && !page.data ? <Failure error={page.error} retry={page.reload} /> : !page.data ? <Skeleton lines={10} />
@@ -135,7 +135,7 @@ export function DeliveryPage({ id }: { id: string }) {
     if (!d) return <div class="page"><Skeleton lines={10} /></div>;
     return (
         <div class="page">
-            <PageHead kind={t(d.kind === 'retry' ? 'deliveries.retry' : 'deliveries.notify')} title={d.subject || d.topic} back={{ href: '/deliveries', text: t('deliveries.title') }}
+            <PageHead kind={t(d.kind === 'retry' ? 'deliveries.retry' : d.kind === 'target' ? 'deliveries.rule' : 'deliveries.notify')} title={d.subject || d.topic} back={{ href: '/deliveries', text: t('deliveries.title') }}
                 aside={<>{<DeliveryState status={d.status} />}{d.status === 'dead' && <button type="button" class="button primary" data-redrive onClick={() => ask(true)}><Icon name="again" />{t('deliveries.redrive')}</button>}</>}>
                 <p class="sub"><span class="mono">{d.deliveryId}</span><Copy text={d.deliveryId} /></p>
             </PageHead>
