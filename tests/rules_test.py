@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from waybill import BINARY, Waybill
+from waybill import BINARY, ROOT, Waybill
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("WAYBILL_", "AWS_"))}
 AWSCLI = "/usr/bin/aws" if os.path.exists("/usr/bin/aws") else "aws"  # Debian's, whatever else is on the path
@@ -178,6 +178,12 @@ class Rules(unittest.TestCase):
                 self.assertEqual(server.request("GET", "/api/v1/" + path).status, 401, path)
             self.assertEqual(server.request("POST", "/api/v1/rules/explain?rule=x", {}).status, 401)
             self.assertEqual(waybill("rules", "list", url=server.address, WAYBILL_TOKEN="a-token-for-tests-only").returncode, 0)
+
+    def test_the_console_shows_them(self):
+        run = subprocess.run(["node", "test/browser.mjs", "--base-url", self.server.address, "--only", "the rules of this server"], cwd=ROOT / "console",
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(run.returncode, 0, run.stdout)
+        self.assertIn("ok    the rules of this server", run.stdout)
 
     # -- the command line --
 

@@ -358,6 +358,21 @@ check('rules: buses, patterns, who serves the targets, and why an event matches'
     await shot(page, 'rules-small');
 });
 
+check('the rules of this server', async (page) => {
+    const { rules } = await (await fetch(`${base}/api/v1/rules`)).json();
+    await page.goto(`${base}/rules`);
+    if (rules.length === 0) await page.waitForSelector('.empty');
+    else await page.waitForSelector('[data-rule]');
+    assert.deepEqual((await page.$$eval('[data-rule]', (all) => all.map((e) => e.dataset.rule))).sort(), rules.map((r) => r.name).sort());
+    const lost = rules.flatMap((r) => r.targets).filter((x) => !x.served).length;
+    assert.equal(await page.locator('[data-target] [data-served="no"]').count(), lost, 'each target that nothing serves is marked');
+    if (!rules.some((r) => r.pattern !== null)) return;
+    await page.fill('[data-explain-event]', '{"no rule asks": "for this"}');
+    await page.click('[data-explain]');
+    await page.waitForSelector('[data-matched="no"] [data-outcome="absent"]');
+    await shot(page, 'rules-of-this-server');
+}, { real: true });
+
 check('search', async (page) => {
     await page.goto(base);
     await page.waitForSelector('[data-search]');
