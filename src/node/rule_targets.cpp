@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/json_writer.h"
 #include "config/glob.h"
@@ -198,8 +199,17 @@ void RuleTargets::to_destination(const Job& job, const Sending& s) {
         send_to_destination(id, std::move(*request), secret, std::move(token));
     };
     if (!credentials.oauth) return send(Secret());
-    const auto found = tokens_.ask(secret, parts_.clock.now());
-    if (found.token) return send(*found.token);
+    std::optional<Secret> token;
+    {
+        std::lock_guard lock(waiting_mutex_);
+        auto found = tokens_.ask(secret, parts_.clock.now());
+        if (!found.token && !found.fetch) {
+            waiting_[secret].push_back({id, std::move(send)});
+            return;
+        }
+        token = std::move(found.token);
+    }
+    if (token) return send(std::move(*token));
     fetch_token(id, *credentials.oauth, secret, std::move(send));
 }
 
@@ -217,27 +227,41 @@ void RuleTargets::send_to_destination(DeliveryId id, http::ClientRequest request
 void RuleTargets::fetch_token(DeliveryId id, const bus::OAuthParameters& oauth, uint64_t secret,
                               std::function<void(Secret)> then) {
     auto request = bus::token_request(oauth);
-    if (!request.ok()) {
-        tokens_.failed(secret);
-        return ended_(id, never("NO_PERMISSIONS", request.error().message));
-    }
+    if (!request.ok()) return token_ended({id, std::move(then)}, secret, never("NO_PERMISSIONS", request.error().message));
     parts_.client.send(std::move(*request), [this, id, secret, then = std::move(then)](
                                                 std::variant<http::ClientResponse, http::ClientFailure> answer) mutable {
-        if (const auto* failure = std::get_if<http::ClientFailure>(&answer)) {
-            tokens_.failed(secret);
-            return ended_(id, outcome_of(bus::read_destination_failure(*failure), 0));
-        }
+        if (const auto* failure = std::get_if<http::ClientFailure>(&answer))
+            return token_ended({id, std::move(then)}, secret, outcome_of(bus::read_destination_failure(*failure), 0));
         auto token = bus::read_token(std::get<http::ClientResponse>(answer), parts_.clock.now());
         if (!token.ok()) {
-            tokens_.failed(secret);
             const bool later = token.error().kind == ErrorKind::unavailable;
-            return ended_(id, {later ? Outcome::Kind::failed : Outcome::Kind::refused, false, 0,
-                               "NO_PERMISSIONS: " + token.error().message, 0});
+            return token_ended({id, std::move(then)}, secret,
+                               Outcome{later ? Outcome::Kind::failed : Outcome::Kind::refused, false, 0,
+                                       "NO_PERMISSIONS: " + token.error().message, 0});
         }
-        const Secret text = token->text;
-        tokens_.put(secret, std::move(*token));
-        then(text);
+        token_ended({id, std::move(then)}, secret, std::move(*token));
     });
+}
+
+// The delivery that got the token, or did not, and all that waited for it go on alike.
+void RuleTargets::token_ended(Waiting first, uint64_t secret, std::variant<bus::OAuthToken, Outcome> came) {
+    const auto* token = std::get_if<bus::OAuthToken>(&came);
+    std::vector<Waiting> go_on;
+    go_on.push_back(std::move(first));
+    {
+        std::lock_guard lock(waiting_mutex_);
+        if (token)
+            tokens_.put(secret, *token);
+        else
+            tokens_.failed(secret);
+        if (auto waited = waiting_.extract(secret)) std::ranges::move(waited.mapped(), std::back_inserter(go_on));
+    }
+    for (auto& w : go_on) {
+        if (token)
+            w.send(token->text);
+        else
+            ended_(w.id, std::get<Outcome>(came));
+    }
 }
 
 // -- AWS --

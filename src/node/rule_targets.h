@@ -10,8 +10,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <tuple>
+#include <variant>
+#include <vector>
 
 #include "bus/api_destination.h"
 #include "bus/auth_parameters.h"
@@ -45,11 +48,17 @@ public:
 private:
     // What one attempt sends, once everything is known.
     struct Sending;
+    // A delivery that goes on when the token that another one is getting has come.
+    struct Waiting {
+        DeliveryId id;
+        std::function<void(Secret)> send;
+    };
 
     Result<Sending> prepare(const Job& job);
     void to_destination(const Job& job, const Sending& sending);
     void send_to_destination(DeliveryId id, http::ClientRequest request, uint64_t secret, Secret token);
     void fetch_token(DeliveryId id, const bus::OAuthParameters& oauth, uint64_t secret, std::function<void(Secret)> then);
+    void token_ended(Waiting first, uint64_t secret, std::variant<bus::OAuthToken, delivery::AttemptOutcome> came);
     void to_aws(DeliveryId id, bus::TargetKind kind, std::shared_ptr<std::vector<bus::AwsCall>> calls, size_t next,
                 std::string_view account);
     void dead_letter(const Job& job, const Sending& sending);
@@ -61,6 +70,8 @@ private:
     const Parts parts_;
     const Ended ended_;
     bus::TokenCache tokens_;
+    std::mutex waiting_mutex_;  // also around the claim of a token and its end, so that nobody waits for one that has come
+    std::map<uint64_t, std::vector<Waiting>> waiting_;  // by secret
     std::map<std::tuple<uint64_t, Position, std::string>, bus::CompiledInput> compiled_;
 };
 
