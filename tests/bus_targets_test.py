@@ -10,6 +10,9 @@ import threading
 import unittest
 import urllib.parse
 
+import boto3
+import botocore.config
+
 from bus import ACCOUNT, AWS_KEY, AWS_SECRET, REGION, ROLE, Bus, arn
 from sinks import TokenServer, WebhookSink, botocore_signature_holds
 from waybill import BINARY, eventually
@@ -123,6 +126,21 @@ class ApiDestinations(Targets):
         self.assertEqual((delivery["status"], delivery["attempts"]), ("delivered", 2))
         self.assertEqual([a.headers["Authorization"] for a in hook.arrivals.items[3:]], ["Bearer token-1", "Bearer token-2"])
         self.assertEqual(len(tokens.arrivals.items), 2)
+
+    def test_events_that_come_together_share_one_token_or_its_refusal(self):
+        tokens = self.sink(TokenServer("us", "our secret&1"))
+        hook = self.sink(WebhookSink())
+        server = self.serve()
+        events = self.events(server)
+        self.rule(events, "r", SHOP, self.destination(events, "d", hook.url, oauth(tokens.url)))
+        events.put_events(Entries=[{"Source": "shop", "DetailType": "d", "Detail": "{}"}] * 10)
+        self.assertEqual({a.headers["Authorization"] for a in hook.wait_for(10)}, {"Bearer token-1"})
+        self.assertEqual(len(tokens.arrivals.items), 1)
+        events.update_connection(Name="d-connection", AuthParameters={"OAuthParameters": {"ClientParameters": {"ClientID": "us", "ClientSecret": "wrong"}}})
+        answer = events.put_events(Entries=[{"Source": "shop", "DetailType": "d", "Detail": "{}"}] * 10)
+        for entry in answer["Entries"]:
+            self.assertIn("NO_PERMISSIONS: ", self.dead(server, entry["EventId"])["reason"])
+        self.assertEqual(len(hook.arrivals.items), 10)
 
     def test_a_token_that_cannot_be_got(self):
         tokens = self.sink(TokenServer("us", "another secret"))
@@ -416,6 +434,37 @@ class Secrets(Targets):
             for text in said:
                 for form in (secret, base64.b64encode(f"user-of-basic:{secret}".encode()).decode()):
                     self.assertNotIn(form, text, name)
+
+
+class Fake(Bus):
+    """The fake answers as boto3 understands AWS. SQS is left out: Debian's boto3 speaks its older protocol."""
+
+    def client(self, service, secret=AWS_SECRET):
+        made = boto3.client(service, endpoint_url=self.aws.url, region_name=REGION, aws_access_key_id=AWS_KEY, aws_secret_access_key=secret,
+                            config=botocore.config.Config(retries={"max_attempts": 0}))
+        self.addCleanup(made.close)
+        return made
+
+    def calls(self, **more):
+        machine, group = arn("states", "stateMachine:sm"), {"logGroupName": "g", "logStreamName": "s"}
+        return {"Publish": lambda: self.client("sns", **more).publish(TopicArn=arn("sns", "t"), Message="m")["MessageId"],
+                "Invoke": lambda: self.client("lambda", **more).invoke(FunctionName=arn("lambda", "function:f"), InvocationType="Event", Payload="{}")["StatusCode"] == 202,
+                "StartExecution": lambda: self.client("stepfunctions", **more).start_execution(stateMachineArn=machine, name="n", input="{}")["executionArn"],
+                "StartPipelineExecution": lambda: self.client("codepipeline", **more).start_pipeline_execution(name="p")["pipelineExecutionId"],
+                "CreateLogStream": lambda: self.client("logs", **more).create_log_stream(**group),
+                "PutLogEvents": lambda: self.client("logs", **more).put_log_events(**group, logEvents=[{"timestamp": 1, "message": "m"}]),
+                "PutEvents": lambda: self.client("events", **more).put_events(Entries=[{"Source": "s", "DetailType": "d", "Detail": "{}"}])["FailedEntryCount"] == 0}
+
+    def test_calls_errors_and_signatures(self):
+        for operation, call in self.calls().items():
+            self.assertTrue(call(), operation)
+            self.assertEqual((self.aws.arrivals.items[-1].operation, self.aws.arrivals.items[-1].outcome), (operation, "ok"))
+            self.aws.outcomes = {operation: ["ThrottlingException"]}
+            with self.refused("ThrottlingException", "on purpose"):
+                call()
+        for operation, call in self.calls(secret="another").items():
+            with self.refused("InvalidSignatureException"):
+                call()
 
 
 if __name__ == "__main__":

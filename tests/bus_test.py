@@ -200,9 +200,13 @@ class Limits(Bus):
         self.rule(events, "r", SHOP, *(self.queue(f"q{n}") for n in range(5)))
         with self.refused("LimitExceededException"):
             events.put_targets(Rule="r", Targets=[self.queue("q5")])
+        self.rule(events, "six", SHOP)
+        with self.refused("LimitExceededException"):
+            events.put_targets(Rule="six", Targets=[self.queue(f"q{n}") for n in range(6)])
+        self.assertEqual(events.list_targets_by_rule(Rule="six")["Targets"], [])
         self.assertEqual(events.put_targets(Rule="r", Targets=[self.queue("q4")])["FailedEntryCount"], 0)   # put anew, not added
         self.assertEqual(len(events.list_targets_by_rule(Rule="r")["Targets"]), 5)
-        for n in range(299):
+        for n in range(298):
             events.put_rule(Name=f"rule-{n}", EventPattern=json.dumps(SHOP), State="DISABLED")
         with self.refused("LimitExceededException"):
             events.put_rule(Name="one-more", EventPattern=json.dumps(SHOP))

@@ -369,7 +369,7 @@ class AwsCall:
         if target:
             self.operation, self.parameters = target.rsplit(".", 1)[-1], arrival.json
         elif function:
-            self.operation = "Invoke"
+            self.operation, self.content_type = "Invoke", self.content_type or "application/json"   # SDKs name none
             self.parameters = {"FunctionName": function[1], "InvocationType": arrival.headers.get("X-Amz-Invocation-Type"), "Payload": self.body}
         else:
             self.parameters = dict(urllib.parse.parse_qsl(self.body, keep_blank_values=True, strict_parsing=True))
