@@ -127,7 +127,7 @@ class PutEvents(unittest.TestCase):
             with self.subTest(body=body):
                 code = self.refused(body)[0]
                 self.assertIn(code, ("SerializationException", "ValidationException"))
-        for target, wanted in (("AWSEvents.PutNothing", "UnknownOperationException"), ("AWSEvents.PutRule", "UnknownOperationException")):
+        for target, wanted in (("AWSEvents.PutNothing", "UnknownOperationException"), ("AWSEvents.CreatePartnerEventSource", "UnknownOperationException")):
             self.assertEqual(self.refused({}, {"X-Amz-Target": target})[0], wanted)
 
     def test_size(self):

@@ -63,6 +63,14 @@ Routing decide_routing(Bus& bus, const BusKey& home, Arrival arrival, patterns::
     return routing;
 }
 
+std::string with_replay_name(std::string_view envelope, std::string_view replay) {
+    std::string out(envelope.substr(0, envelope.rfind('}')));
+    if (out.size() > 1) out += ',';
+    out += "\"replay-name\":";
+    JsonWriter(out).text(replay);
+    return out + "}";
+}
+
 std::string scheduled_event(const Rule& rule, TimeMs slot, std::string_view id) {
     std::string json;
     JsonWriter w(json);

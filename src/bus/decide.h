@@ -36,6 +36,9 @@ struct Routing {
 // `home`: the bus on which an event that matches nothing leaves no record. The scratch is the calling thread's.
 Routing decide_routing(Bus& bus, const BusKey& home, Arrival arrival, patterns::MatchScratch& scratch);
 
+// The envelope with "replay-name" in it: how a replay sends an event again, and what rules are asked about then.
+std::string with_replay_name(std::string_view envelope, std::string_view replay);
+
 // The event of a scheduled rule's slot (EventBridge: "Scheduled Event"), as an envelope.
 std::string scheduled_event(const Rule& rule, TimeMs slot, std::string_view id);
 

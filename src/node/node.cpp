@@ -565,8 +565,9 @@ void Node::execute(ReplayStep& command) {
         next.state = bus::ReplayState::cancelled;
     } else if (now && now->open()) {
         for (const auto& event : command.events) {
-            bus::Arrival arrival{next.bus, {}, event.envelope, event.id, event.position, next.name, next.rules, now_};
-            state_->bus.routes()->match(arrival.bus, event.envelope, match_scratch_, arrival.matched);
+            const std::string envelope = bus::with_replay_name(event.envelope, next.name);
+            bus::Arrival arrival{next.bus, {}, envelope, event.id, event.position, next.name, next.rules, now_};
+            state_->bus.routes()->match(arrival.bus, envelope, match_scratch_, arrival.matched);
             routings.push_back(bus::decide_routing(state_->bus, home_bus_, std::move(arrival), match_scratch_));
         }
     }

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "base/json_writer.h"
+#include "bus/decide.h"
 #include "config/glob.h"
 #include "event/record.h"
 #include "node/aws_credentials.h"
@@ -25,16 +25,6 @@ Outcome outcome_of(const bus::TargetAnswer& answer, int status, bool maybe_recei
     const bool again = answer.verdict == bus::TargetAnswer::Verdict::again;
     return {again ? Outcome::Kind::failed : Outcome::Kind::refused, maybe_received, status,
             fmt::format("{}: {}", answer.error_code, answer.error_message), answer.retry_after_ms};
-}
-
-// The envelope with "replay-name" in it, as EventBridge sends an event again.
-std::string with_replay_name(std::string_view envelope, std::string_view replay) {
-    std::string out(envelope.substr(0, envelope.rfind('}')));
-    if (out.size() > 1) out += ',';
-    JsonWriter w(out);
-    out += "\"replay-name\":";
-    w.text(replay);
-    return out + "}";
 }
 
 // The rule as that group put it.
@@ -133,7 +123,7 @@ Result<RuleTargets::Sending> RuleTargets::prepare(const Job& job) {
     const EnvelopeHead head = read_head(s.envelope);
     s.event_id = head.id;
     s.event_time = head.time;
-    if (!from.replay.empty()) s.envelope = with_replay_name(s.envelope, from.replay);
+    if (!from.replay.empty()) s.envelope = bus::with_replay_name(s.envelope, from.replay);
 
     std::optional<bus::Rule> rule = job.rule;
     if (!rule) {
