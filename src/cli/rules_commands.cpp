@@ -1,5 +1,5 @@
-// `waybill rules`, `archives` and `replays`: what the event buses hold, why an event matches a rule or not, and rules as the AWS command
-// line takes them. `rules test` needs no server: the pattern and the event are files.
+// `waybill rules`, `archives` and `replays`: what the event buses hold, why an event matches a rule or not, and rules as the AWS
+// command line takes them. `rules test` needs no server: the pattern and the event are files.
 #include <fmt/format.h>
 
 #include <cerrno>
@@ -31,7 +31,8 @@ Result<std::string> contents(const std::string& path) {
     const bool failed = std::ferror(file) != 0;
     if (file != stdin) std::fclose(file);
     if (failed) return invalid(fmt::format("{}: cannot be read", path));
-    if (text.size() > limits::event_bytes) return invalid(fmt::format("{}: is larger than any event, {} bytes", path, limits::event_bytes));
+    if (text.size() > limits::event_bytes)
+        return invalid(fmt::format("{}: is larger than any event, {} bytes", path, limits::event_bytes));
     return text;
 }
 
@@ -40,7 +41,8 @@ Result<std::vector<Answer>> pages(Session& session, const std::string& path, con
     std::vector<Answer> all;
     std::string cursor;
     do {
-        TRY(Answer answer, session.client.get(path + query({{"bus", bus}, {"limit", std::to_string(rows_a_request)}, {"cursor", cursor}})));
+        TRY(Answer answer,
+            session.client.get(path + query({{"bus", bus}, {"limit", std::to_string(rows_a_request)}, {"cursor", cursor}})));
         cursor = text(answer.root, "nextCursor");
         all.push_back(std::move(answer));
     } while (!cursor.empty());
@@ -76,8 +78,8 @@ std::string where(Json row, bool with_place, const char* name = "bus") {
 }
 
 Cell state_cell(std::string_view state) {
-    const Style style = state == "ENABLED" || state == "COMPLETED" ? Style::green
-                        : state.find("FAILED") != state.npos      ? Style::red
+    const Style style = state == "ENABLED" || state == "COMPLETED"    ? Style::green
+                        : state.find("FAILED") != state.npos          ? Style::red
                         : state == "DISABLED" || state == "CANCELLED" ? Style::dim
                                                                       : Style::blue;
     return Cell(state.starts_with("ENABLED_WITH") ? std::string_view("ENABLED+") : state, style);
@@ -104,7 +106,8 @@ std::string outcome_words(Json clause) {
 // What patterns::explain said, for people; the exit code is the answer.
 int print_explanation(Json explanation, const Terminal& terminal) {
     const bool matched = flag(explanation, "matched");
-    std::string out = matched ? paint(Style::green, "✓ the event matches", terminal.color) : paint(Style::red, "✗ the event does not match", terminal.color);
+    std::string out = matched ? paint(Style::green, "✓ the event matches", terminal.color)
+                              : paint(Style::red, "✗ the event does not match", terminal.color);
     out += "\n";
     const auto nearest = items(explanation, "nearest");
     const int64_t combinations = number(explanation, "combinations");
@@ -112,25 +115,30 @@ int print_explanation(Json explanation, const Terminal& terminal) {
     for (Json branch : nearest) {
         ++at;
         if (combinations > 1)
-            out += fmt::format("\n{} of {} combinations of $or, {}\n", at, combinations, flag(branch, "matched") ? "which matches" : "which does not match");
+            out += fmt::format("\n{} of {} combinations of $or, {}\n", at, combinations,
+                               flag(branch, "matched") ? "which matches" : "which does not match");
         Table table({{""}, {"FIELD", false, 16}, {"WANTED", false, 20}, {"FOUND", false, 20}});
         for (Json clause : items(branch, "clauses")) {
             const bool good = text(clause, "outcome") == "matched";
             const auto wanted = member(clause, "wanted");
             table.row({Cell(good ? "✓" : "✗", good ? Style::green : Style::red), text(clause, "path"),
-                       wanted ? std::string(simdjson::minify(*wanted)) : std::string(), Cell(outcome_words(clause), good ? Style::plain : Style::red)});
+                       wanted ? std::string(simdjson::minify(*wanted)) : std::string(),
+                       Cell(outcome_words(clause), good ? Style::plain : Style::red)});
         }
         out += table.render(terminal);
     }
     if (combinations > static_cast<int64_t>(nearest.size()))
-        out += fmt::format("and {} combinations more that are further from matching\n", combinations - static_cast<int64_t>(nearest.size()));
+        out += fmt::format("and {} combinations more that are further from matching\n",
+                           combinations - static_cast<int64_t>(nearest.size()));
     print(out);
     return matched ? exit_ok : exit_no;
 }
 
 int tell_explanation(const Answer& answer, const Terminal& terminal, bool json) {
     const auto explanation = member(answer.root, "explanation");
-    if (!explanation) return complain(Error{ErrorKind::unavailable, "the server's answer has no explanation in it"}, terminal.color ? ColorMode::always : ColorMode::never);
+    if (!explanation)
+        return complain(Error{ErrorKind::unavailable, "the server's answer has no explanation in it"},
+                        terminal.color ? ColorMode::always : ColorMode::never);
     if (!json) return print_explanation(*explanation, terminal);
     print(std::string(simdjson::minify(answer.root)) + "\n");
     return flag(*explanation, "matched") ? exit_ok : exit_no;
@@ -144,7 +152,12 @@ int rules_list(Session& session, const RulesOptions& options) {
     const std::vector<Json> rows = rows_of(*answer, "rules");
     const bool placed = many_places(rows);
     std::vector<std::string> warnings;
-    Table table({{"STATE"}, {"BUS", false, 7}, {"RULE", false, 12}, {"PATTERN OR SCHEDULE", false, 20}, {"NEXT"}, {"TARGETS", false, 16}});
+    Table table({{"STATE"},
+                 {"BUS", false, 7},
+                 {"RULE", false, 12},
+                 {"PATTERN OR SCHEDULE", false, 20},
+                 {"NEXT"},
+                 {"TARGETS", false, 16}});
     for (Json rule : rows) {
         Line targets;
         for (Json target : items(rule, "targets")) {
@@ -152,10 +165,14 @@ int rules_list(Session& session, const RulesOptions& options) {
             if (!targets.empty()) targets.push_back({", "});
             targets.push_back({served ? "✓ " : "✗ ", served ? Style::green : Style::red});
             targets.push_back({clean(fmt::format("{} ({})", text(target, "id"), text(target, "kind")))});
-            const std::string name = fmt::format("rule {} of bus {}, target {}", text(rule, "name"), text(rule, "bus"), text(target, "id"));
-            if (!served) warnings.push_back(fmt::format("{}: nothing serves {}: {}", name, text(target, "arn"), text(target, "unservedReason")));
+            const std::string name =
+                fmt::format("rule {} of bus {}, target {}", text(rule, "name"), text(rule, "bus"), text(target, "id"));
+            if (!served)
+                warnings.push_back(
+                    fmt::format("{}: nothing serves {}: {}", name, text(target, "arn"), text(target, "unservedReason")));
             if (const auto queue = member(target, "deadLetter"); queue && !flag(*queue, "served"))
-                warnings.push_back(fmt::format("{}: nothing serves its dead-letter queue {}: {}", name, text(*queue, "arn"), text(*queue, "unservedReason")));
+                warnings.push_back(fmt::format("{}: nothing serves its dead-letter queue {}: {}", name, text(*queue, "arn"),
+                                               text(*queue, "unservedReason")));
         }
         if (targets.empty()) targets.push_back({"none", Style::dim});
         const auto pattern = member(rule, "pattern");
@@ -165,8 +182,10 @@ int rules_list(Session& session, const RulesOptions& options) {
         table.row({state_cell(text(rule, "state")), where(rule, placed), Cell(text(rule, "name"), Style::bold), when,
                    next == no_time ? std::string("-") : show_time(next), targets});
     }
-    if (session.options.json) print_pages(*answer, "rules");
-    else print(table.size() == 0 ? "no rules\n" : table.render(session.out));
+    if (session.options.json)
+        print_pages(*answer, "rules");
+    else
+        print(table.size() == 0 ? "no rules\n" : table.render(session.out));
     for (const std::string& warning : warnings) warn(clean(warning), session.options.color);
     return exit_ok;
 }
@@ -174,22 +193,29 @@ int rules_list(Session& session, const RulesOptions& options) {
 int rules_explain(Session& session, const ExplainOptions& options) {
     const auto event = contents(options.event);
     if (!event.ok()) return session.fail(event.error());
-    const auto answer = session.client.post("/api/v1/rules/explain" + query({{"rule", options.rule}, {"bus", options.bus}}), "application/json", *event);
+    const auto answer = session.client.post("/api/v1/rules/explain" + query({{"rule", options.rule}, {"bus", options.bus}}),
+                                            "application/json", *event);
     if (!answer.ok()) return session.fail(answer.error());
-    if (text(answer->root, "state") == "DISABLED") warn("the rule is disabled: it takes no event, whether it matches or not", session.options.color);
+    if (text(answer->root, "state") == "DISABLED")
+        warn("the rule is disabled: it takes no event, whether it matches or not", session.options.color);
     return tell_explanation(*answer, session.out, session.options.json);
 }
 
 int rules_test(const PatternTestOptions& options) {
-    if (options.pattern == "-" && options.event == "-") return complain(invalid("only one of the pattern and the event can be read from stdin"), options.color);
+    if (options.pattern == "-" && options.event == "-")
+        return complain(invalid("only one of the pattern and the event can be read from stdin"), options.color);
     const auto pattern_text = contents(options.pattern);
     if (!pattern_text.ok()) return complain(pattern_text.error(), options.color);
     const auto event = contents(options.event);
     if (!event.ok()) return complain(event.error(), options.color);
     const auto pattern = patterns::parse_pattern(*pattern_text);
-    if (!pattern.ok()) return complain(invalid(fmt::format("{}: the event pattern is not valid: {}", options.pattern, pattern.error().message)), options.color);
+    if (!pattern.ok())
+        return complain(invalid(fmt::format("{}: the event pattern is not valid: {}", options.pattern, pattern.error().message)),
+                        options.color);
     const patterns::Explanation explanation = patterns::explain(*pattern, *event);
-    if (!explanation.event_error.empty()) return complain(invalid(fmt::format("{}: the event cannot be read: {}", options.event, explanation.event_error)), options.color);
+    if (!explanation.event_error.empty())
+        return complain(invalid(fmt::format("{}: the event cannot be read: {}", options.event, explanation.event_error)),
+                        options.color);
     const auto answer = parse_answer("{\"explanation\":" + patterns::to_json(explanation) + "}");
     if (!answer.ok()) return complain(answer.error(), options.color);
     return tell_explanation(*answer, look(stdout, options.color), options.json);
@@ -211,13 +237,21 @@ int archives(Session& session) {
     if (session.options.json) return print_pages(*answer, "archives");
     const std::vector<Json> rows = rows_of(*answer, "archives");
     const bool placed = many_places(rows);
-    Table table({{"STATE"}, {"ARCHIVE", false, 12}, {"BUS", false, 7}, {"EVENTS", true}, {"SIZE", true}, {"KEPT"}, {"SINCE"}, {"PATTERN", false, 16}});
+    Table table({{"STATE"},
+                 {"ARCHIVE", false, 12},
+                 {"BUS", false, 7},
+                 {"EVENTS", true},
+                 {"SIZE", true},
+                 {"KEPT"},
+                 {"SINCE"},
+                 {"PATTERN", false, 16}});
     for (Json a : rows) {
         const int64_t days = number(a, "retentionDays");
         const auto pattern = member(a, "pattern");
-        table.row({state_cell(text(a, "state")), Cell(text(a, "name"), Style::bold), where(a, placed), show_count(static_cast<uint64_t>(number(a, "events"))),
-                   show_bytes(static_cast<uint64_t>(number(a, "bytes"))), days == 0 ? std::string("for ever") : fmt::format("{} days", days),
-                   show_time(time_of(a, "createdTime")), pattern ? std::string(simdjson::minify(*pattern)) : std::string("every event")});
+        table.row({state_cell(text(a, "state")), Cell(text(a, "name"), Style::bold), where(a, placed),
+                   show_count(static_cast<uint64_t>(number(a, "events"))), show_bytes(static_cast<uint64_t>(number(a, "bytes"))),
+                   days == 0 ? std::string("for ever") : fmt::format("{} days", days), show_time(time_of(a, "createdTime")),
+                   pattern ? std::string(simdjson::minify(*pattern)) : std::string("every event")});
     }
     print(table.size() == 0 ? "no archives\n" : table.render(session.out));
     return exit_ok;
@@ -229,11 +263,20 @@ int replays(Session& session) {
     if (session.options.json) return print_pages(*answer, "replays");
     const std::vector<Json> rows = rows_of(*answer, "replays");
     const bool placed = many_places(rows);
-    Table table({{"STATE"}, {"REPLAY", false, 12}, {"ARCHIVE", false, 10}, {"READ", true}, {"EVENTS", true}, {"FROM"}, {"TO"}, {"STARTED"}, {"REASON", false, 12}});
+    Table table({{"STATE"},
+                 {"REPLAY", false, 12},
+                 {"ARCHIVE", false, 10},
+                 {"READ", true},
+                 {"EVENTS", true},
+                 {"FROM"},
+                 {"TO"},
+                 {"STARTED"},
+                 {"REASON", false, 12}});
     for (Json r : rows)
-        table.row({state_cell(text(r, "state")), Cell(text(r, "name"), Style::bold), where(r, placed, "archive"), fmt::format("{}%", number(r, "progress")),
-                   show_count(static_cast<uint64_t>(number(r, "replayed"))), show_time(time_of(r, "fromTime")), show_time(time_of(r, "toTime")),
-                   show_time(time_of(r, "startedTime")), text(r, "reason")});
+        table.row({state_cell(text(r, "state")), Cell(text(r, "name"), Style::bold), where(r, placed, "archive"),
+                   fmt::format("{}%", number(r, "progress")), show_count(static_cast<uint64_t>(number(r, "replayed"))),
+                   show_time(time_of(r, "fromTime")), show_time(time_of(r, "toTime")), show_time(time_of(r, "startedTime")),
+                   text(r, "reason")});
     print(table.size() == 0 ? "no replays\n" : table.render(session.out));
     return exit_ok;
 }

@@ -96,7 +96,9 @@ std::set<bus::Place> places(const bus::Bus& state, const bus::Routes& routes, co
 
 bool wanted(const PageRequest& request, std::string_view bus) { return !request.bus || *request.bus == bus; }
 
-void write_place(JsonWriter& w, const bus::Place& place) { w.key("account").text(place.account).key("region").text(place.region); }
+void write_place(JsonWriter& w, const bus::Place& place) {
+    w.key("account").text(place.account).key("region").text(place.region);
+}
 
 // JSON that the API took is shown as JSON; what is not JSON, which no operation lets in, as null.
 void write_json_or_null(JsonWriter& w, std::string_view json) {
@@ -164,18 +166,20 @@ Service served_by_aws(const Config& config, const bus::Arn& arn) {
             !config::glob_matches(e.region, arn.region))
             continue;
         if (node::credentials_of(e.access_key_id, e.secret_access_key, e.session_token).access_key_id.empty())
-            return {false, "no credentials for the endpoint: set aws[].access_key_id, or AWS_ACCESS_KEY_ID in the server's environment"};
+            return {false,
+                    "no credentials for the endpoint: set aws[].access_key_id, or AWS_ACCESS_KEY_ID in the server's environment"};
         return {true, e.url.empty() ? fmt::format("AWS {} in {}", arn.service, arn.region) : e.url};
     }
-    return {false, fmt::format("no endpoint is configured for service {}, region {}, account {} (configuration key `aws`)", arn.service,
-                               arn.region, arn.account)};
+    return {false, fmt::format("no endpoint is configured for service {}, region {}, account {} (configuration key `aws`)",
+                               arn.service, arn.region, arn.account)};
 }
 
 Service service_of(const Config& config, const bus::Target& target, const TargetFacts& facts) {
     const auto arn = bus::parse_arn(target.arn);
     if (!arn) return {false, "the target's ARN cannot be read"};
     switch (bus::kind_of(*arn)) {
-        case bus::TargetKind::unknown: return {false, fmt::format("targets of service {} are kept, and never invoked here", arn->service)};
+        case bus::TargetKind::unknown:
+            return {false, fmt::format("targets of service {} are kept, and never invoked here", arn->service)};
         case bus::TargetKind::event_bus:
             if (facts.bus_here) return {true, "a bus of this server"};
             return served_by_aws(config, *arn);
@@ -294,7 +298,8 @@ http::Task<Result<http::Response>> list_rules(const Context& context, http::Exch
     CO_TRY(const PageRequest request, page_request(exchange.head()));
     auto page = co_await read_state<Page<RuleRow>>(context, exchange, [request](const node::View& view) {
         const bus::Bus& state = view.state.bus;
-        return cut_page<RuleRow>(rules_of(state, request), request, view.position, [&](const bus::Rule* rule) { return row_of(state, *rule); });
+        return cut_page<RuleRow>(rules_of(state, request), request, view.position,
+                                 [&](const bus::Rule* rule) { return row_of(state, *rule); });
     });
     if (!page.ok()) co_return std::move(page).error();
     co_return list_page(page->position, "rules", page->rows, page->next,
@@ -309,7 +314,8 @@ http::Task<Result<http::Response>> export_rules(const Context& context, http::Ex
                                      [&](const bus::Rule* rule) { return export_json(state, *rule, view.now); });
     });
     if (!page.ok()) co_return std::move(page).error();
-    co_return list_page(page->position, "rules", page->rows, page->next, [](JsonWriter& w, const std::string& json) { w.raw(json); });
+    co_return list_page(page->position, "rules", page->rows, page->next,
+                        [](JsonWriter& w, const std::string& json) { w.raw(json); });
 }
 
 http::Task<Result<http::Response>> explain_rule(const Context& context, http::Exchange& exchange) {
@@ -317,7 +323,8 @@ http::Task<Result<http::Response>> explain_rule(const Context& context, http::Ex
     const std::string name = head.query("rule").value_or(""), bus_text = head.query("bus").value_or("");
     if (name.empty()) co_return invalid("rule: the name or the ARN of a rule is required");
     std::optional<std::string> bus;
-    if (!bus_text.empty() && !(bus = bus::bus_name(bus_text))) co_return invalid("bus: must be the name or the ARN of an event bus");
+    if (!bus_text.empty() && !(bus = bus::bus_name(bus_text)))
+        co_return invalid("bus: must be the name or the ARN of an event bus");
     auto body = co_await exchange.read_body(limits::event_bytes);
     if (!body.ok()) co_return http::error_response(exchange.refusal_status(), to_string(body.error().kind), body.error().message);
 
@@ -330,11 +337,14 @@ http::Task<Result<http::Response>> explain_rule(const Context& context, http::Ex
     });
     if (!found.ok()) co_return std::move(found).error();
     if (found->first.empty())
-        co_return not_found(fmt::format("there is no rule '{}'{}", name.substr(0, 200), bus ? " on bus '" + bus->substr(0, 200) + "'" : ""));
+        co_return not_found(
+            fmt::format("there is no rule '{}'{}", name.substr(0, 200), bus ? " on bus '" + bus->substr(0, 200) + "'" : ""));
     const bus::Rule& rule = found->first.front();
     if (found->first.size() > 1)
-        co_return invalid(fmt::format("rule: {} rules have this name: say which by its ARN, such as {}", found->first.size(), rule.arn()));
-    if (rule.pattern.empty()) co_return invalid(fmt::format("rule: {} has no pattern: it runs on a schedule, {}", rule.name, rule.schedule));
+        co_return invalid(
+            fmt::format("rule: {} rules have this name: say which by its ARN, such as {}", found->first.size(), rule.arn()));
+    if (rule.pattern.empty())
+        co_return invalid(fmt::format("rule: {} has no pattern: it runs on a schedule, {}", rule.name, rule.schedule));
     CO_TRY(const patterns::Pattern pattern, patterns::parse_pattern(rule.pattern));
     const patterns::Explanation explanation = patterns::explain(pattern, *body);
     if (!explanation.event_error.empty()) co_return invalid("the event in the body cannot be read: " + explanation.event_error);
@@ -390,18 +400,30 @@ http::Task<Result<http::Response>> list_archives(const Context& context, http::E
         for (const bus::Place& place : places(state, *node.routes(), home))
             for (const bus::Archive* archive : state.archives(place))
                 if (wanted(request, archive->bus.name)) all.emplace_back(place_of(place, "", archive->name), archive);
-        return cut_page<Row>(std::move(all), request, view.position, [&](const bus::Archive* a) { return Row{*a, state.counts(a->id)}; });
+        return cut_page<Row>(std::move(all), request, view.position, [&](const bus::Archive* a) {
+            return Row{*a, state.counts(a->id)};
+        });
     });
     if (!page.ok()) co_return std::move(page).error();
     co_return list_page(page->position, "archives", page->rows, page->next, [](JsonWriter& w, const Row& row) {
         const bus::Archive& a = row.archive;
         w.begin_object();
         write_place(w, a.bus.place);
-        w.key("bus").text(a.bus.name).key("name").text(a.name).key("arn").text(a.arn()).key("state").text(bus::to_string(a.state));
+        w.key("bus")
+            .text(a.bus.name)
+            .key("name")
+            .text(a.name)
+            .key("arn")
+            .text(a.arn())
+            .key("state")
+            .text(bus::to_string(a.state));
         w.key("description").text_or_null(a.description).key("pattern");
         write_json_or_null(w, a.pattern);
         w.key("retentionDays").number(a.retention_days);
-        w.key("events").number(static_cast<int64_t>(row.counts.events)).key("bytes").number(static_cast<int64_t>(row.counts.bytes));
+        w.key("events")
+            .number(static_cast<int64_t>(row.counts.events))
+            .key("bytes")
+            .number(static_cast<int64_t>(row.counts.bytes));
         w.key("createdTime").time(a.created).end_object();
     });
 }
@@ -430,10 +452,19 @@ http::Task<Result<http::Response>> list_replays(const Context& context, http::Ex
         // How much of the log between the archive's begin and the replay's end was read; events may lie unevenly in it.
         const Position from = std::min(row.begin, r.next), length = r.end > from ? r.end - from : 0;
         const bool whole = r.state == bus::ReplayState::completed || (length == 0 && !r.open());
-        const uint64_t percent = whole ? 100 : length == 0 ? 0 : std::min<uint64_t>(99, (std::min(r.next, r.end) - from) * 100 / length);
+        const uint64_t percent = whole         ? 100
+                                 : length == 0 ? 0
+                                               : std::min<uint64_t>(99, (std::min(r.next, r.end) - from) * 100 / length);
         w.begin_object();
         write_place(w, r.bus.place);
-        w.key("bus").text(r.bus.name).key("name").text(r.name).key("arn").text(r.arn()).key("state").text(bus::to_string(r.state));
+        w.key("bus")
+            .text(r.bus.name)
+            .key("name")
+            .text(r.name)
+            .key("arn")
+            .text(r.arn())
+            .key("state")
+            .text(bus::to_string(r.state));
         w.key("reason").text_or_null(r.reason).key("description").text_or_null(r.description).key("archive").text(r.archive);
         w.key("rules").begin_array();
         for (const std::string& arn : r.rules) w.text(arn);
