@@ -374,6 +374,32 @@ class AwsTargets(Targets):
         taken = {json.loads(c.parameters["MessageBody"])["id"] for c in self.aws.arrivals.items if c.outcome == "ok"}
         self.assertEqual(taken, set(sent))
 
+    def test_a_dead_letter_is_tried_again(self):
+        self.aws.outcomes = {"SendMessage": [503]}
+        hook = self.sink(WebhookSink([400]))
+        server = self.serve()
+        events = self.events(server)
+        self.rule(events, "r", SHOP, self.destination(events, "d", hook.url, RetryPolicy=ONCE, DeadLetterConfig={"Arn": arn("sqs", "letters")}))
+        self.put(events)
+        self.assertEqual([c.outcome for c in self.aws.wait_for(2)], ["InternalFailure", "ok"])
+
+    def test_a_removed_target_keeps_its_policy_for_what_was_planned(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+        self.aws.outcomes = {"SendMessage": [lambda call: go.wait(60) and 503]}
+        server = self.serve()
+        events = self.events(server)
+        self.rule(events, "r", SHOP, self.queue("q", RetryPolicy=ONCE, DeadLetterConfig={"Arn": arn("sqs", "letters")}))
+        event = self.put(events)
+        eventually(lambda: self.deliveries(server, event), lambda found: found and found[0]["attempts"] == 1)
+        events.remove_targets(Rule="r", Ids=["q"])
+        events.delete_rule(Name="r")
+        go.set()
+        delivery, = self.ended(server, event)
+        self.assertEqual((delivery["status"], delivery["attempts"]), ("dead", 1))
+        call, = self.aws.wait_for(1, lambda c: c.outcome == "ok")
+        self.assertTrue(call.parameters["QueueUrl"].endswith("/letters"))
+
 
 class Secrets(Targets):
     def test_secrets_of_connections_are_in_no_log_answer_or_message(self):

@@ -314,7 +314,7 @@ class Archives(Bus):
         archive = self.archive(events, EventPattern=json.dumps(SHOP))
         sent = [self.put(events, Time=minute(n)) for n in range(6)]
         self.put(events, Source="other", Time=minute(2))
-        chosen = self.rule(events, "chosen", {"source": [{"exists": True}]}, self.queue("chosen"))
+        chosen = self.rule(events, "chosen", {"source": [{"anything-but": "fence"}]}, self.queue("chosen"))  # not what planned() sends
         self.rule(events, "beside", SHOP, self.queue("beside"))
         started = self.replay(events, "window", archive, minute(1), minute(4))
         self.assertEqual(started["ReplayArn"], arn("events", "replay/window"))
@@ -446,6 +446,29 @@ class Archives(Bus):
         events.delete_archive(ArchiveName="a")
         with self.refused("ResourceNotFoundException"):
             events.describe_archive(ArchiveName="a")
+
+    def test_rules_see_the_name_of_the_replay(self):
+        server = self.serve()
+        events = self.events(server)
+        archive = self.archive(events, EventPattern=json.dumps(SHOP))
+        event = self.put(events, Time=minute(2))
+        self.rule(events, "marked", {"replay-name": ["window"]}, self.queue("marked"))
+        self.rule(events, "first", {"source": ["shop"], "replay-name": [{"exists": False}]}, self.queue("first"))
+        self.replay(events, "window", archive)
+        self.over(events, "window")
+        self.assertEqual(self.planned(server), [(event, "marked", "window")])
+
+
+    def test_a_slow_replay_is_cancelled_at_once(self):
+        server = self.serve("event_bus: {replay_events_per_second: 1}\n")
+        events = self.events(server)
+        archive = self.archive(events)
+        self.pipelines(server, 150)
+        self.rule(events, "r", {"source": ["aws.codepipeline"]}, self.queue("q"))
+        self.replay(events, "r", archive, datetime.datetime(2020, 1, 1), datetime.datetime(2030, 1, 1))
+        self.messages("q", 1)
+        self.assertEqual(events.cancel_replay(ReplayName="r")["State"], "CANCELLING")
+        self.over(events, "r", "CANCELLED")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,16 @@ Routing decide_routing(Bus& bus, const BusKey& home, Arrival arrival, patterns::
                 d.target = target.arn;
                 d.key = fmt::format("{}:{}:{}", arrival.event_id, id, target.id);
                 if (!arrival.replay.empty()) d.key += ":" + arrival.replay;
-                d.from_rule = FromRule{id, rule->changed, arrival.event, target.id, arrival.replay, {}};
+                // RetryPolicy counts retries; the first attempt is none.
+                d.from_rule = FromRule{id,
+                                       rule->changed,
+                                       arrival.event,
+                                       target.id,
+                                       arrival.replay,
+                                       {},
+                                       1 + target.max_attempts.value_or(retry_attempts),
+                                       target.max_age_s.value_or(retry_age_s),
+                                       target.parameters.dead_letter_arn};
                 d.planned = d.due = d.retry_from = arrival.now;
             }
         }
@@ -61,6 +70,21 @@ Routing decide_routing(Bus& bus, const BusKey& home, Arrival arrival, patterns::
             {here.place.account, here.place.region, here.name, arrival.event, arrival.replay, std::move(taken)});
     }
     return routing;
+}
+
+Delivery dead_letter_of(const Delivery& dead, TimeMs now) {
+    Delivery d;
+    d.kind = DeliveryKind::target;
+    d.topic = DeliveryTopic::dead_letter;
+    d.target = dead.from_rule->dead_letter_arn;
+    d.key = dead.key + ":dead-letter";
+    d.from_rule = dead.from_rule;
+    d.from_rule->dead = dead.id;
+    d.from_rule->max_attempts = 1 + retry_attempts;
+    d.from_rule->max_age_s = retry_age_s;
+    d.from_rule->dead_letter_arn.clear();
+    d.planned = d.due = d.retry_from = now;
+    return d;
 }
 
 std::string with_replay_name(std::string_view envelope, std::string_view replay) {

@@ -36,6 +36,9 @@ struct Routing {
 // `home`: the bus on which an event that matches nothing leaves no record. The scratch is the calling thread's.
 Routing decide_routing(Bus& bus, const BusKey& home, Arrival arrival, patterns::MatchScratch& scratch);
 
+// What its dead-letter queue is told of a delivery that was given up; without id. It has AWS's default retry policy, whatever the target's was.
+Delivery dead_letter_of(const Delivery& dead, TimeMs now);
+
 // The envelope with "replay-name" in it: how a replay sends an event again, and what rules are asked about then.
 std::string with_replay_name(std::string_view envelope, std::string_view replay);
 

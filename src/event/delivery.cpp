@@ -104,8 +104,9 @@ void encode(ByteWriter& out, const Delivery& d) {
     ASSERT(d.from_rule);
     const FromRule& r = *d.from_rule;
     for (uint64_t n : {r.rule, r.definition, r.event, r.dead.position, uint64_t{r.dead.index}}) out.varint(n);
-    out.text(r.target_id);
-    out.text(r.replay);
+    out.varint(static_cast<uint64_t>(r.max_attempts));
+    out.varint(static_cast<uint64_t>(r.max_age_s));
+    for (const auto* t : {&r.target_id, &r.replay, &r.dead_letter_arn}) out.text(*t);
 }
 
 bool decode(ByteReader& in, Delivery& d) {
@@ -134,8 +135,9 @@ bool decode(ByteReader& in, Delivery& d) {
         FromRule& r = d.from_rule.emplace();
         for (uint64_t* n : {&r.rule, &r.definition, &r.event, &r.dead.position}) *n = in.varint();
         r.dead.index = static_cast<uint16_t>(in.varint());
-        r.target_id = in.text();
-        r.replay = in.text();
+        r.max_attempts = static_cast<int>(in.varint());
+        r.max_age_s = static_cast<int>(in.varint());
+        for (auto* t : {&r.target_id, &r.replay, &r.dead_letter_arn}) *t = in.text();
     }
     return !in.failed();
 }

@@ -49,6 +49,9 @@ struct FromRule {
     std::string target_id;
     std::string replay;  // the replay that sent the event again; empty: none
     DeliveryId dead;     // topic dead_letter: the delivery that was given up
+    int max_attempts = 0;          // its retry policy: attempts, the first among them, and age
+    int max_age_s = 0;
+    std::string dead_letter_arn;   // the queue that is told when it is given up; empty: none
     bool operator==(const FromRule&) const = default;
 };
 

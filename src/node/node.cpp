@@ -31,7 +31,8 @@ struct Fit {
 Fit fit(std::span<const Delivery> deliveries) {
     Fit f;
     for (const auto& d : deliveries) {
-        const size_t bytes = 256 + d.target.size() + d.key.size() + d.from_rule->target_id.size() + d.from_rule->replay.size();
+        const size_t bytes = 256 + d.target.size() + d.key.size() + d.from_rule->target_id.size() + d.from_rule->replay.size() +
+                             d.from_rule->dead_letter_arn.size();
         if (f.bytes + bytes > deliveries_bytes_a_group) break;
         f.bytes += bytes;
         ++f.count;
@@ -472,33 +473,18 @@ void Node::decide_effects(Group& group, const PipelineEvent& event, const Execut
 void Node::execute(AttemptEnded& command) {
     const Delivery* d = state_->deliveries.find(command.id);
     if (!d || d->status != DeliveryStatus::in_flight) return;
-    const bus::Target* of_rule = nullptr;
     DeliveryConfig limits = config_.delivery;
-    if (d->kind == DeliveryKind::target) {
-        const bus::Rule* rule = state_->bus.rule(d->from_rule->rule);
-        if (rule)
-            for (const auto& t : rule->targets)
-                if (t.id == d->from_rule->target_id) of_rule = &t;
-        // RetryPolicy counts retries; the first attempt is none.
-        limits.max_attempts = 1 + (of_rule && of_rule->max_attempts ? *of_rule->max_attempts : bus::retry_attempts);
-        limits.max_age_ms = (of_rule && of_rule->max_age_s ? *of_rule->max_age_s : bus::retry_age_s) * int64_t{1000};
+    if (d->from_rule) {
+        limits.max_attempts = d->from_rule->max_attempts;
+        limits.max_age_ms = d->from_rule->max_age_s * int64_t{1000};
     }
     const DeliveryChange c = delivery::decide_outcome(*d, command.outcome, limits, now_, parts_.random.next());
     spdlog::log(c.kind == DeliveryChangeKind::dead ? spdlog::level::warn : spdlog::level::info,
                 "delivery delivery_id={} target={:?} topic={} outcome={} code={} attempt={} text={:?}", d->id.str(), d->target,
                 to_string(d->topic), to_string(c.kind), c.code, d->attempts_total, c.text);
     std::optional<Delivery> letter;
-    if (c.kind == DeliveryChangeKind::dead && d->topic == DeliveryTopic::rule && of_rule &&
-        !of_rule->parameters.dead_letter_arn.empty()) {
-        letter.emplace();
-        letter->kind = DeliveryKind::target;
-        letter->topic = DeliveryTopic::dead_letter;
-        letter->target = of_rule->parameters.dead_letter_arn;
-        letter->key = d->key + ":dead-letter";
-        letter->from_rule = d->from_rule;
-        letter->from_rule->dead = d->id;
-        letter->planned = letter->due = letter->retry_from = now_;
-    }
+    if (c.kind == DeliveryChangeKind::dead && d->topic == DeliveryTopic::rule && !d->from_rule->dead_letter_arn.empty())
+        letter = bus::dead_letter_of(*d, now_);
     Group group(*this, 16 << 10);
     group.add(c);
     if (letter) {

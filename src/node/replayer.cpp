@@ -27,14 +27,17 @@ void Replayer::stop() {
 void Replayer::changed() {
     {
         std::lock_guard lock(mutex_);
-        changed_ = true;
+        changed_ = nudged_ = true;
     }
     wake_.notify_one();
 }
 
 bool Replayer::sleep(int64_t ms) {
     std::unique_lock lock(mutex_);
-    return !wake_.wait_for(lock, std::chrono::milliseconds(ms), [this] { return stopping_; });
+    nudged_ = false;
+    wake_.wait_for(lock, std::chrono::milliseconds(ms),
+                   [this] { return stopping_ || nudged_; });  // a cancelled replay waits for nothing
+    return !stopping_;
 }
 
 void Replayer::run() {
@@ -75,6 +78,8 @@ bool Replayer::step(bus::Replay& replay) {
     found.replay = replay;
     found.replay.state = bus::ReplayState::running;
     size_t bytes = 0;
+    // A slow replay takes small steps: some ten a second.
+    const size_t a_step = events_per_second_ ? std::clamp<size_t>(events_per_second_ / 10, 1, step_events) : step_events;
     const auto take = [&](const log::Group& group) {
         GroupReader records(group.payload);
         EventRecord event;
@@ -93,7 +98,7 @@ bool Replayer::step(bus::Replay& replay) {
         found.events.push_back({group.position, std::string(event.envelope), head.id});
         found.replay.last_event = replay.last_event == no_time ? head.time : std::max(replay.last_event, head.time);
         bytes += event.envelope.size();
-        return found.events.size() < step_events && bytes < step_bytes;
+        return found.events.size() < a_step && bytes < step_bytes;
     };
     if (replay.state != bus::ReplayState::cancelling) {
         const Position to = std::min(replay.end, replay.next + read_bytes);

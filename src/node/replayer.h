@@ -46,7 +46,7 @@ private:
     const size_t events_per_second_;
     std::mutex mutex_;
     std::condition_variable wake_;
-    bool changed_ = true, stopping_ = false;
+    bool changed_ = true, nudged_ = false, stopping_ = false;
     std::thread thread_;
 };
 
