@@ -96,7 +96,7 @@ void RuleTargets::carry(const Job& job) {
     if (job.delivery.topic == DeliveryTopic::dead_letter) return dead_letter(job, sending);
     const bus::TargetKind kind = bus::kind_of(sending.arn);
     if (kind == bus::TargetKind::api_destination) return to_destination(job, sending);
-    const AwsEndpoint* at = endpoint(sending.arn);
+    const AwsEndpoint* at = endpoint_of(parts_.config, sending.arn);
     if (kind == bus::TargetKind::unknown || !at)
         return ended_(id, never("NO_RESOURCE",
                                 fmt::format("nothing here serves {}: no endpoint is configured for service {}, region {}, "
@@ -256,8 +256,8 @@ void RuleTargets::token_ended(Waiting first, uint64_t secret, std::variant<bus::
 
 // -- AWS --
 
-const AwsEndpoint* RuleTargets::endpoint(const bus::Arn& target) const {
-    for (const auto& e : parts_.config.aws)
+const AwsEndpoint* RuleTargets::endpoint_of(const Config& config, const bus::Arn& target) {
+    for (const auto& e : config.aws)
         if (config::glob_matches(e.service, target.service) && config::glob_matches(e.account, target.account) &&
             config::glob_matches(e.region, target.region))
             return &e;
@@ -271,7 +271,7 @@ void RuleTargets::to_aws(DeliveryId id, bus::TargetKind kind, std::shared_ptr<st
     http::ClientRequest request = call.request;
     bus::Arn of;
     of.service = call.service, of.region = call.region, of.account = account;
-    const AwsEndpoint* at = endpoint(of);
+    const AwsEndpoint* at = endpoint_of(parts_.config, of);
     if (!at) return ended_(id, never("NO_RESOURCE", fmt::format("no endpoint is configured for service {}", call.service)));
     const wire::Credentials credentials = credentials_of(at->access_key_id, at->secret_access_key, at->session_token);
     if (credentials.access_key_id.empty())
@@ -300,7 +300,7 @@ void RuleTargets::to_aws(DeliveryId id, bus::TargetKind kind, std::shared_ptr<st
 void RuleTargets::dead_letter(const Job& job, const Sending& s) {
     const DeliveryId id = job.delivery.id;
     if (!job.dead) return ended_(id, never("NO_RESOURCE", "the delivery that was given up was sent again, or is known no more"));
-    const AwsEndpoint* at = endpoint(s.arn);
+    const AwsEndpoint* at = endpoint_of(parts_.config, s.arn);
     if (!at)
         return ended_(id, never("NO_RESOURCE",
                                 fmt::format("nothing here serves {}: no endpoint is configured for it (configuration key `aws`)",

@@ -45,6 +45,9 @@ public:
     RuleTargets(Parts parts, Ended ended) : parts_(parts), ended_(std::move(ended)) {}
     void carry(const Job& job);
 
+    // The first of the configuration's list `aws` whose globs match the target's service, account and region; nothing: none does.
+    static const AwsEndpoint* endpoint_of(const Config& config, const bus::Arn& target);
+
 private:
     // What one attempt sends, once everything is known.
     struct Sending;
@@ -62,9 +65,6 @@ private:
     void to_aws(DeliveryId id, bus::TargetKind kind, std::shared_ptr<std::vector<bus::AwsCall>> calls, size_t next,
                 std::string_view account);
     void dead_letter(const Job& job, const Sending& sending);
-    // The endpoint and credentials for a service; nothing: none is configured.
-    const AwsEndpoint* endpoint(const bus::Arn& target) const;
-
     static constexpr size_t compiled_kept = 4096;  // targets whose input is kept compiled
 
     const Parts parts_;

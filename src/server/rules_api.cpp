@@ -9,8 +9,8 @@
 #include <tuple>
 
 #include "bus/api.h"
-#include "config/glob.h"
 #include "node/aws_credentials.h"
+#include "node/rule_targets.h"
 #include "patterns/explain.h"
 #include "server/list_page.h"
 
@@ -161,17 +161,13 @@ struct Service {
 
 // As the couriers choose an endpoint (src/node/rule_targets.h): the first whose globs match.
 Service served_by_aws(const Config& config, const bus::Arn& arn) {
-    for (const AwsEndpoint& e : config.aws) {
-        if (!config::glob_matches(e.service, arn.service) || !config::glob_matches(e.account, arn.account) ||
-            !config::glob_matches(e.region, arn.region))
-            continue;
-        if (node::credentials_of(e.access_key_id, e.secret_access_key, e.session_token).access_key_id.empty())
-            return {false,
-                    "no credentials for the endpoint: set aws[].access_key_id, or AWS_ACCESS_KEY_ID in the server's environment"};
-        return {true, e.url.empty() ? fmt::format("AWS {} in {}", arn.service, arn.region) : e.url};
-    }
-    return {false, fmt::format("no endpoint is configured for service {}, region {}, account {} (configuration key `aws`)",
-                               arn.service, arn.region, arn.account)};
+    const AwsEndpoint* e = node::RuleTargets::endpoint_of(config, arn);
+    if (!e)
+        return {false, fmt::format("no endpoint is configured for service {}, region {}, account {} (configuration key `aws`)",
+                                   arn.service, arn.region, arn.account)};
+    if (node::credentials_of(e->access_key_id, e->secret_access_key, e->session_token).access_key_id.empty())
+        return {false, "no credentials for the endpoint: set aws[].access_key_id, or AWS_ACCESS_KEY_ID in the server's environment"};
+    return {true, e->url.empty() ? fmt::format("AWS {} in {}", arn.service, arn.region) : e->url};
 }
 
 Service service_of(const Config& config, const bus::Target& target, const TargetFacts& facts) {
